@@ -1,0 +1,1 @@
+"""The engine: recipe -> plan -> run -> receipts -> report, and the command line."""

@@ -1,0 +1,66 @@
+"""An image as a stage sees it: bytes that are fetched when asked for, and how they are opened."""
+
+import io
+import warnings
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+MAX_PIXELS = 64_000_000
+"""Larger images are refused before they are decoded; about a 64-megapixel photograph."""
+
+
+class Image(Protocol):
+    """What a stage finds in the `image` column."""
+
+    def read(self) -> bytes:
+        """The encoded bytes, as they lie in the source. Raises `OSError` if they cannot be had."""
+        ...
+
+
+class ImageTooLarge(ValueError):
+    """The header announces more pixels than may be decoded (a decompression bomb, perhaps)."""
+
+
+def open_header(data: bytes) -> "PILImage":
+    """Reads format and size without decoding. Raises `OSError` if it is no image that Pillow knows."""
+    from PIL import Image as pil
+
+    with warnings.catch_warnings():
+        # Pillow warns of bombs from its own limit; ours is checked below, on the same header.
+        warnings.simplefilter("ignore", pil.DecompressionBombWarning)
+        try:
+            return pil.open(io.BytesIO(data))
+        except pil.DecompressionBombError as error:
+            raise ImageTooLarge(str(error)) from error
+
+
+def oriented_size(image: "PILImage") -> tuple[int, int]:
+    """(width, height) as a viewer sees it: EXIF orientations 5 to 8 stand the image on its side."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(0x0112, 1) in (5, 6, 7, 8) else (width, height)
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> "PILImage":
+    """Encoded bytes -> an RGB Pillow image, EXIF orientation applied, fully decoded.
+
+    Raises `ImageTooLarge` above `max_pixels` and `OSError` for a broken or truncated image.
+    Transparency is laid on white, as browsers show it.
+    """
+    from PIL import Image as pil
+    from PIL import ImageOps
+
+    image = open_header(data)
+    if image.width * image.height > max_pixels:
+        raise ImageTooLarge(f"{image.width}x{image.height}")
+    try:
+        image.load()
+    except (ValueError, SyntaxError, IndexError, MemoryError) as error:  # what Pillow's codecs raise
+        raise OSError(f"cannot decode: {error}") from error
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        flat = pil.new("RGBA", image.size, "white")
+        flat.alpha_composite(image.convert("RGBA"))
+        return flat.convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,101 @@
+"""What a stage is.
+
+    class CaptionLength(Stage):
+        \"\"\"Drops captions of fewer than `min_words` words.
+
+        "dog" -> Reject("too_short", 1, 3)
+        \"\"\"
+
+        reads = ("caption",)
+        writes = {"words": int}
+
+        min_words: int = 3
+        \"\"\"Fewest words that a caption may have.\"\"\"
+
+        def process(self, batch: Columns) -> Columns:
+            counts = [len(caption.split()) for caption in batch["caption"]]
+            return {"words": [n if n >= self.min_words else Reject("too_short", n, self.min_words)
+                              for n in counts]}
+
+Facts about the class are plain class attributes; annotated fields are the options of the recipe,
+each documented by the string under it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.columns import Columns
+
+
+class Stage(BaseModel):
+    """Columns in, columns out; subclass it, declare `reads` and `writes`, write `process`."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Columns that `process` finds in its batch."""
+    writes: ClassVar[dict[str, Any]] = {}
+    """Columns that it returns, with their types (see `schemas/columns.py`)."""
+    packages: ClassVar[dict[str, str]] = {}
+    """Import names it needs beyond the core, each with the extra that installs it."""
+
+    # How it runs, never what it gives: left out of the fingerprint.
+    batch_size: int = Field(default=256, ge=1)
+    """Rows handed to one call."""
+    cpus: float = Field(default=1, gt=0)
+    """CPU cores that a worker of this stage holds."""
+    gpus: float | None = Field(default=0, ge=0)
+    """GPUs that a worker of this stage holds; null takes one if the machine has any."""
+
+    def problems(self) -> list[str]:
+        """Mistakes in the options that need a look at the machine: a model that is not installed,
+        a missing file. One sentence with the fix for each. Must be quick and load no model."""
+        return []
+
+    def revision(self) -> dict[str, str]:
+        """Whatever else decides the result, for the fingerprint and the receipts: versions of
+        models and libraries, digests of prompt files. Must be quick and load no model."""
+        return {}
+
+    def setup(self) -> None:
+        """Loads what `process` needs. Called once in a worker; what it raises stops the run."""
+
+    def process(self, batch: Columns) -> Columns:
+        """Maps the columns of `reads` to those of `writes`, row by row, same length and order.
+
+        A `Reject` in any column drops the row. Must not depend on which rows share a batch. If it
+        raises, the engine finds the rows at fault by splitting and fails only those.
+        """
+        raise NotImplementedError
+
+
+class Sketches(Protocol):
+    """The sketches of all parts, in order; may be gone through more than once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Columns]: ...
+
+
+class GlobalStage(Stage):
+    """A stage that must have seen all parts before it can judge a row: deduplication, balancing.
+
+    `sketch` runs on each part, `decide` once over all sketches, `process` on each part again with
+    its share of the decision among the columns of the batch.
+    """
+
+    sketches: ClassVar[dict[str, Any]] = {}
+    """Columns of a sketch, with their types. One row for a row of the part, or fewer."""
+    decides: ClassVar[dict[str, Any]] = {}
+    """Columns of a decision, with their types: one row for each row of the part; `process` reads
+    them beside `reads`."""
+
+    def sketch(self, part: Columns) -> Columns:
+        """The columns of `reads` of a whole part -> what `decide` needs to know of it; keep it small."""
+        raise NotImplementedError
+
+    def decide(self, sketches: Sketches) -> Iterator[Columns]:
+        """All sketches -> the decision for each part, in the same order, one row for each row."""
+        raise NotImplementedError

@@ -1,0 +1,73 @@
+"""Which class a name in a recipe stands for. A plain table; nothing is imported until asked for."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.errors import UserError
+from stages.base import Stage
+
+STAGES: dict[str, str] = {
+    "image_check": "stages.image_check:ImageCheck",
+    "caption_check": "stages.caption_check:CaptionCheck",
+    "noun_chunks": "stages.noun_chunks:NounChunks",
+    "select_boxes": "stages.select_boxes:SelectBoxes",
+    "referring_expressions": "stages.referring_expressions:ReferringExpressions",
+}
+
+VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
+    "ground": (
+        "grounder",
+        {
+            "annotations": "stages.grounders.annotations:AnnotationGrounder",
+            "transformers": "stages.grounders.transformers:TransformersGrounder",
+        },
+    ),
+}
+"""Stages whose class is chosen by one of their options: `ground: {grounder: annotations}`."""
+
+
+def stage_class(name: str, options: Mapping[str, Any]) -> type[Stage]:
+    """The class for a stage of a recipe; `package.module:Class` names one that is not ours.
+
+    Raises `UserError` for a name that is not known.
+    """
+    if name in STAGES:
+        return load(STAGES[name])
+    if name in VARIANTS:
+        field, choices = VARIANTS[name]
+        choice = options.get(field)
+        if choice not in choices:
+            given = "is missing" if choice is None else f"{choice!r} is not known"
+            raise UserError(f"{name}: option {field} {given}; choose one of: {', '.join(choices)}")
+        return load(choices[choice])
+    if ":" in name:
+        return load(name)
+    raise UserError(f"there is no stage {name!r}{suggestion(name, [*STAGES, *VARIANTS])}")
+
+
+def all_stages() -> dict[str, type[Stage]]:
+    """Every stage of ours by the name a recipe gives it, variants as `ground (annotations)`."""
+    classes = {name: load(target) for name, target in STAGES.items()}
+    for name, (_, choices) in VARIANTS.items():
+        classes |= {f"{name} ({choice})": load(target) for choice, target in choices.items()}
+    return classes
+
+
+def load(target: str) -> type[Any]:
+    """`"package.module:Class"` -> the class. Raises `UserError` where there is none."""
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        missing = getattr(error, "name", None)
+        if isinstance(error, ModuleNotFoundError) and missing and not module.startswith(missing):
+            raise
+        raise UserError(f"{target!r} cannot be imported: {error}") from error
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """A tail for a message: `; did you mean 'ground'?`, or the whole list if nothing is near."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}"
