@@ -1,0 +1,87 @@
+"""A finished sample as one JSON record: GRIT's released fields first, then ours.
+
+    {"key": "000373938", "caption": "a wire hanger with a paper cover", "width": 1024, "height": 693,
+     "noun_chunks": [[19, 32, 0.0196, 0.3105, 0.9622, 0.9603, 0.7929]],
+     "ref_exps":    [[19, 32, 0.0196, 0.3105, 0.9622, 0.9603, 0.7929]],
+     "boxes": [{"model": "IDEA-Research/grounding-dino-tiny@a2bb814", "phrase": "a paper cover"}],
+     "image_id": "000373938", "split": "train", "image_format": "jpeg",
+     "source": {"uri": "00037.tar", "offset": 1536, "length": 88210},
+     "captions": ["a wire hanger with a paper cover"], "metadata": "{\"url\":\"https://...\"}"}
+
+`noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing.
+Otherwise every record has the same fields, and `metadata` stays a JSON string: loaders that infer a
+schema from the first samples (`datasets` takes five) silently drop fields which only come later.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from schemas.boxes import Box
+from schemas.columns import Span
+
+Record = dict[str, Any]
+
+
+class Region(NamedTuple):
+    """An entry of `noun_chunks` or `ref_exps`: a span of the caption, its box, the box's raw score.
+
+    >>> Region(Span(19, 32), Box(0.0196, 0.3105, 0.9622, 0.9603), 0.7929).to_item()
+    [19, 32, 0.0196, 0.3105, 0.9622, 0.9603, 0.7929]
+    """
+
+    span: Span
+    box: Box
+    score: float
+
+    def to_item(self) -> list[float]:
+        """The released form: [start, end, x1, y1, x2, y2, score]."""
+        return [*self.span, *self.box, self.score]
+
+    @classmethod
+    def from_item(cls, item: object) -> "Region":
+        """The released form -> a region, whose values may still be out of any range.
+
+        Whole floats pass as offsets, as Parquet's list<double> gives them back. Raises `ValueError`
+        if it is not seven numbers, of which the first two are whole.
+        """
+        if not isinstance(item, Sequence) or len(item) != 7 or not all(_is_number(v) for v in item):
+            raise ValueError("not seven numbers")
+        start, end, x1, y1, x2, y2, score = item
+        if not (math.isfinite(start) and start == int(start) and math.isfinite(end) and end == int(end)):
+            raise ValueError(f"offsets {start}, {end} are not whole numbers")
+        return cls(Span(int(start), int(end)), Box(x1, y1, x2, y2), score)
+
+
+def to_record(sample: Mapping[str, Any]) -> Record:
+    """The columns of a finished sample -> its record, see the module's example.
+
+    Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, if they are there.
+    """
+    record: Record = {name: sample[name] for name in ("key", "caption", "width", "height")}
+    boxes = sample.get("boxes")
+    if boxes is not None:
+        record["noun_chunks"] = [Region(b.span, b.box, b.score).to_item() for b in boxes]
+        ref_exps = sample.get("ref_exps")
+        if ref_exps is not None:
+            pairs = zip(ref_exps, boxes, strict=True)
+            record["ref_exps"] = [Region(span, b.box, b.score).to_item() for span, b in pairs]
+        record["boxes"] = [{"model": b.model, "phrase": b.phrase} for b in boxes]
+    record |= {name: sample[name] for name in ("image_id", "split", "image_format")}
+    record["source"] = sample["image"].ref._asdict()
+    record["captions"] = sample["captions"] or [sample["caption"]]
+    record["metadata"] = sample["metadata"] or "{}"
+    return record
+
+
+def to_json(value: object) -> bytes:
+    """Compact UTF-8 JSON, the same bytes for the same value. Raises `ValueError` for NaN or infinity."""
+    return _encode(value).encode()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
