@@ -59,6 +59,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> "PILImage":
     except (ValueError, SyntaxError, IndexError, MemoryError) as error:  # what Pillow's codecs raise
         raise OSError(f"cannot decode: {error}") from error
     image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow's conversion cuts 16 bits off at 255 instead of scaling
+        return image.convert("I").point(lambda v: v / 256).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         flat = pil.new("RGBA", image.size, "white")
         flat.alpha_composite(image.convert("RGBA"))
