@@ -1,0 +1,395 @@
+"""English for a scene: captions of varied grammar that are true, and what each noun phrase means.
+
+A caption is a template with its slots filled. A slot is a word and the referents that it is about:
+`{a x}` is "a red circle" or "two stars", `{rel x y}` something true of x and y such as "above".
+A slot that has nothing true to say refuses, as does a condition (`{?twins x y}`) that does not hold,
+and another template is tried.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import NamedTuple
+
+from pipeline.sources.scene import relations
+from pipeline.sources.scene.layout import Scene
+from schemas.columns import Span
+
+
+class Phrase(NamedTuple):
+    """A noun phrase of a caption and the objects that it means, by index into the scene."""
+
+    span: Span
+    things: tuple[int, ...]
+
+
+class Caption(NamedTuple):
+    """A sentence or a fragment, with all noun phrases that mention objects."""
+
+    text: str
+    phrases: list[Phrase]
+
+
+PREPOSITIONS = {
+    "left": ("to the left of", "to the left of", "left of", "on the left side of"),
+    "right": ("to the right of", "to the right of", "right of", "on the right side of"),
+    "above": ("above", "above", "over"),
+    "below": ("below", "under", "beneath", "underneath"),
+    "beside": ("next to", "beside"),
+    "near": ("near", "close to"),
+    "front": ("in front of", "in front of", "overlapping"),
+    "behind": ("behind", "behind", "partly hidden by", "partly covered by"),
+    "inside": ("inside", "within"),
+    "around": ("around", "surrounding"),
+}
+COMPARISONS = {"smaller": ("smaller than",), "larger": ("larger than", "bigger than")}
+SIZE_WORDS = {
+    "small": ("small", "small", "small", "little"),
+    "medium": ("medium-sized",),
+    "large": ("large", "large", "big"),
+}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+BACKGROUNDS = {
+    "plain": ("on a {tone} background", "on a plain {tone} background", "against a {tone} background"),
+    "gradient": ("on a {tone} background", "against a {tone} gradient"),
+    "stripes": ("on a striped background", "on a {tone} background with stripes", "on {tone} stripes"),
+    "checker": ("on a checkered background", "on a {tone} checkerboard"),
+    "speckles": ("on a speckled background", "on a grainy {tone} background"),
+    "meadow": ("in front of grass and sky", "in a green meadow", "against a blue sky and green grass"),
+}
+PICTURES = ("a picture of", "an image of", "a drawing of", "an illustration of")
+
+# The k-th entry holds the templates about k referents.
+FRAGMENTS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("{a x}{tail}",),
+    (
+        "{a x} and {a y}{tail}",
+        "{picture} {a x} and {a y}{tail}",
+        "{a x} {rel x y} {a y}",
+        "{a x} {rel x y} {a y}{tail}",
+        "{a x} {rel x y} {the y}",
+        "{the x} {rel x y} {a y}",
+        "{a x} that {is x} {than x y} {the y}",
+        "{a x} which {is x} {rel x y} {the y}",
+        "{a x} with {a y} {rel y x} {it x}",
+    ),
+    (
+        "{a x}, {a y} and {a z}{tail}",
+        "{picture} {a x}, {a y} and {a z}",
+        "{a x} {rel x y} {a y} {rel y z} {a z}",
+        "{a x} {rel x y} {a y}, and {a z} {rel z y} {it y}",
+        "{?between x y z}{the x} between {the y} and {the z}",
+        "{a x} and {a y} {rel x+y z} {a z}",
+    ),
+    ("{a x}, {a y}, {a z} and {a w}{tail}",),
+    ("{a x}, {a y}, {a z}, {a w} and {a v}",),
+)
+SENTENCES: tuple[tuple[str, ...], ...] = (
+    (),
+    (
+        "there {is x} {a x}{tail}",
+        "there {is x} {a x} {place x}",
+        "{the x} {is x} {place x}",
+        "{uncoloured x} {is x} {colour x}",
+        "you can see {a x} {place x}",
+        "this is {picture} {a x}{tail}",
+    ),
+    (
+        "there {is x} {a x} and {a y}{tail}",
+        "there {is x} {a x} {rel x y} {the y}",
+        "there {is x} {a x} {rel x y} {a y}{tail}",
+        "{the x} {is x} {rel x y} {the y}",
+        "{the x} {is x} {rel x y} {the y}",
+        "{a x} {is x} {rel x y} {a y}{tail}",
+        "{the x} {is x} {than x y} {the y}",
+        "{rel x y} {the y} {is x} {a x}",
+        "{rel x y} {the y}, there {is x} {a x}",
+        "{uncoloured x} {rel x y} {the y} {is x} {colour x}",
+        "{uncoloured x} {is x} {colour x} and {uncoloured y} {is y} {colour y}",
+        "{a x} {is x} {place x} and {a y} {is y} {place y}",
+        "{?twins x y}{bare x} on the left is {colour x}, but {bare y} on the right is {colour y}",
+        "{?twins x y}{bare x} on the left is {than x y} {bare y} on the right",
+        "{?twins x y}{bare x} on the left and {bare y} on the right",
+    ),
+    (
+        "there {is x} {a x}, {a y} and {a z}{tail}",
+        "{the x} {is x} {rel x y} {the y}, which {is y} {rel y z} {a z}",
+        "{the x}, which {is x} {than x y} {the y}, {is x} {rel x z} {the z}",
+        "{a x} {is x} {rel x y} {a y}, while {a z} {is z} {rel z y} {it y}",
+        "{the x} and {the y} are {rel x+y z} {the z}",
+        "{?between x y z}{the x} {is x} between {the y} and {the z}",
+        "{rel x y} {the y}, there {is x} {a x} {rel x z} {a z}",
+    ),
+    ("there {is x} {a x}, {a y}, {a z} and {a w}{tail}",),
+    ("there {is x} {a x}, {a y}, {a z}, {a w} and {a v}{tail}",),
+)
+
+HOW_MANY = (0, 3, 8, 6, 2, 1)
+"""How often a caption speaks of so many referents, where the scene has them."""
+TRIES = 8
+
+
+def describe(scene: Scene, rng: Random, count: int) -> list[Caption]:
+    """So many captions of a scene, all different unless it is too simple for that."""
+    captions: list[Caption] = []
+    for _ in range(count):
+        for _ in range(TRIES):
+            caption = _caption(scene, rng)
+            if all(caption.text != other.text for other in captions):
+                break
+        captions.append(caption)
+    return captions
+
+
+class _Refusal(Exception):
+    """A slot has nothing true to say."""
+
+
+class _Referent(NamedTuple):
+    """Objects that are spoken of together, all of one noun."""
+
+    things: tuple[int, ...]
+    noun: str
+    size: str
+    """Their size, or "" if they differ; the same goes for the colour."""
+    colour: str
+    ways: tuple[tuple[bool, bool], ...] = ()
+    """Whether to say the size and the colour: all choices after which no other object is meant."""
+
+
+_Said = str | tuple[str, tuple[int, ...]]
+"""Words, or a noun phrase with the objects that it means."""
+
+
+class _Speaker:
+    """Fills slots: a method for each, named as the slot."""
+
+    def __init__(self, scene: Scene, rng: Random) -> None:
+        self.scene = scene
+        self.rng = rng
+
+    def a(self, x: _Referent) -> _Said:
+        words = self._words(x, self.rng.choice(x.ways))
+        if len(x.things) > 1:
+            number = "" if self.rng.random() < 0.1 else NUMBERS[len(x.things)] + " "
+            return number + words, x.things
+        return ("an " if words[0] in "aeiou" else "a ") + words, x.things
+
+    def the(self, x: _Referent) -> _Said:
+        return self._definite(x, self.rng.choice(x.ways))
+
+    def uncoloured(self, x: _Referent) -> _Said:
+        ways = [way for way in x.ways if not way[1]]
+        if not ways or not x.colour:
+            raise _Refusal
+        return self._definite(x, self.rng.choice(ways))
+
+    def bare(self, x: _Referent) -> _Said:
+        return f"the {x.noun}", x.things
+
+    def it(self, x: _Referent) -> _Said:
+        return "it" if len(x.things) == 1 else "them"
+
+    def be(self, x: _Referent) -> _Said:
+        return "is" if len(x.things) == 1 else "are"
+
+    def colour(self, x: _Referent) -> _Said:
+        if not x.colour:
+            raise _Refusal
+        return x.colour
+
+    def rel(self, x: _Referent, y: _Referent) -> _Said:
+        return self._relation(x, y, PREPOSITIONS)
+
+    def than(self, x: _Referent, y: _Referent) -> _Said:
+        return self._relation(x, y, COMPARISONS)
+
+    def place(self, x: _Referent) -> _Said:
+        """Where in the image it is: only a place that is right for all of its objects."""
+        boxes = [self.scene.things[i].box for i in x.things]
+        across = {_third((box.x1 + box.x2) / 2, ("left", "", "right")) for box in boxes}
+        down = {_third((box.y1 + box.y2) / 2, ("top", "", "bottom")) for box in boxes}
+        column = across.pop() if len(across) == 1 else ""
+        row = down.pop() if len(down) == 1 else ""
+        if column and row:
+            return f"in the {row} {column} corner"
+        if column:
+            return self.rng.choice((f"on the {column}", f"on the {column} side"))
+        if row:
+            return self.rng.choice((f"at the {row}", f"near the {row}"))
+        if across or down or len(x.things) > 1:
+            raise _Refusal
+        return self.rng.choice(("in the middle", "in the center"))
+
+    def picture(self) -> _Said:
+        return self.rng.choice(PICTURES)
+
+    def tail(self) -> _Said:
+        if self.rng.random() < 0.6:
+            return ""
+        pattern, tone = self.scene.background
+        return " " + self.rng.choice(BACKGROUNDS[pattern]).format(tone=tone.name)
+
+    def between(self, x: _Referent, y: _Referent, z: _Referent) -> _Said:
+        for before, after in (("left", "right"), ("right", "left"), ("above", "below"), ("below", "above")):
+            if before in self._relations(y, x) and after in self._relations(z, x):
+                return ""
+        raise _Refusal
+
+    def twins(self, x: _Referent, y: _Referent) -> _Said:
+        """x and y are the two objects of one noun, x to the left."""
+        things = sorted(i for i, thing in enumerate(self.scene.things) if thing.noun == x.noun)
+        if things != sorted(x.things + y.things) or len(things) != 2 or "left" not in self._relations(x, y):
+            raise _Refusal
+        return ""
+
+    def _definite(self, x: _Referent, way: tuple[bool, bool]) -> _Said:
+        article = "the"
+        if len(x.things) > 1:
+            number = NUMBERS[len(x.things)]
+            article = self.rng.choice(("the", f"the {number}", "both" if number == "two" else f"all {number}"))
+        return f"{article} {self._words(x, way)}", x.things
+
+    def _words(self, x: _Referent, way: tuple[bool, bool]) -> str:
+        with_size, with_colour = way
+        words = [self.rng.choice(SIZE_WORDS[x.size])] if with_size else []
+        words += [x.colour] if with_colour else []
+        return " ".join([*words, x.noun if len(x.things) == 1 else _plural(x.noun)])
+
+    def _relations(self, x: _Referent, y: _Referent) -> list[str]:
+        return relations.shared(self.scene, x.things, y.things)
+
+    def _relation(self, x: _Referent, y: _Referent, words: dict[str, tuple[str, ...]]) -> str:
+        known = [name for name in self._relations(x, y) if name in words]
+        if not known:
+            raise _Refusal
+        return self.rng.choice(words[self.rng.choice(known)])
+
+
+_SLOTS: dict[str, Callable[..., _Said]] = {
+    "a": _Speaker.a,
+    "the": _Speaker.the,
+    "uncoloured": _Speaker.uncoloured,
+    "bare": _Speaker.bare,
+    "it": _Speaker.it,
+    "is": _Speaker.be,
+    "colour": _Speaker.colour,
+    "rel": _Speaker.rel,
+    "than": _Speaker.than,
+    "place": _Speaker.place,
+    "picture": _Speaker.picture,
+    "tail": _Speaker.tail,
+    "?between": _Speaker.between,
+    "?twins": _Speaker.twins,
+}
+
+
+class _Slot(NamedTuple):
+    fill: Callable[..., _Said]
+    about: tuple[tuple[int, ...], ...]
+    """Each argument as numbers of referents; `x+y` is two taken together."""
+
+
+_Template = tuple[str | _Slot, ...]
+
+
+def _compiled(template: str) -> _Template:
+    """`"{a x} and more"` -> (slot, " and more")."""
+    pieces: list[str | _Slot] = []
+    for i, piece in enumerate(re.split(r"\{(.*?)\}", template)):
+        if i % 2 == 0:
+            pieces += [piece] if piece else []
+        else:
+            name, *arguments = piece.split()
+            about = tuple(tuple("xyzwv".index(letter) for letter in a.split("+")) for a in arguments)
+            pieces.append(_Slot(_SLOTS[name], about))
+    return tuple(pieces)
+
+
+_FRAGMENTS = tuple(tuple(map(_compiled, templates)) for templates in FRAGMENTS)
+_SENTENCES = tuple(tuple(map(_compiled, templates)) for templates in SENTENCES)
+
+
+def _caption(scene: Scene, rng: Random) -> Caption:
+    speaker = _Speaker(scene, rng)
+    while True:
+        referents = _referents(scene, rng)
+        known = range(1, min(len(referents), len(HOW_MANY) - 1) + 1)
+        about = rng.choices(known, [HOW_MANY[k] for k in known])[0]
+        whole = rng.random() < 0.55
+        template = rng.choice((_SENTENCES if whole else _FRAGMENTS)[about])
+        try:
+            caption = _filled(template, speaker, referents)
+        except _Refusal:
+            continue  # Ends for sure: `{a x}` never refuses.
+        return _styled(caption, whole, rng)
+
+
+def _filled(template: _Template, speaker: _Speaker, referents: Sequence[_Referent]) -> Caption:
+    text, phrases = "", []
+    for piece in template:
+        said = piece if isinstance(piece, str) else piece.fill(speaker, *_arguments(piece, referents))
+        if not isinstance(said, str):
+            said, things = said
+            phrases.append(Phrase(Span(len(text), len(text) + len(said)), things))
+        text += said
+    return Caption(text, phrases)
+
+
+def _arguments(slot: _Slot, referents: Sequence[_Referent]) -> Iterator[_Referent]:
+    for numbers in slot.about:
+        if len(numbers) == 1:
+            yield referents[numbers[0]]
+        else:
+            yield _Referent(tuple(i for n in numbers for i in referents[n].things), "", "", "")
+
+
+def _styled(caption: Caption, whole: bool, rng: Random) -> Caption:
+    """Upper-case start and full stop, as people do or do not write them; keeps all offsets."""
+    text = caption.text
+    tidy, roll = (0.75 if whole else 0.3), rng.random()
+    if roll < tidy + 0.1:
+        text = text[0].upper() + text[1:]
+    if roll < tidy:
+        text += "."
+    return Caption(text, caption.phrases)
+
+
+def _referents(scene: Scene, rng: Random) -> list[_Referent]:
+    """The scene's objects, told apart by noun alone or by colour and size too, in random order."""
+    fine = rng.random()
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for i, thing in enumerate(scene.things):
+        features = (thing.noun, thing.colour, thing.size)
+        groups.setdefault(features[: 1 if fine < 0.35 else 2 if fine < 0.75 else 3], []).append(i)
+    referents = [_referent(scene, things) for things in groups.values()]
+    rng.shuffle(referents)
+    return referents
+
+
+def _referent(scene: Scene, members: list[int]) -> _Referent:
+    things = [scene.things[i] for i in members]
+    sizes, colours = {thing.size for thing in things}, {thing.colour for thing in things}
+    size, colour = min(sizes) if len(sizes) == 1 else "", min(colours) if len(colours) == 1 else ""
+    alike = [
+        (thing.size == size, thing.colour == colour) for thing in scene.things if thing.noun == things[0].noun
+    ]
+    ways = [
+        (with_size, with_colour)
+        for with_size, with_colour in ((False, True), (False, False), (True, False), (True, True))
+        if (size or not with_size)
+        and (colour or not with_colour)
+        and len(things) == sum((s or not with_size) and (c or not with_colour) for s, c in alike)
+    ]
+    # Nobody says "medium-sized" without need.
+    plain = [way for way in ways if not way[0]] if size == "medium" else ways
+    return _Referent(tuple(members), things[0].noun, size, colour, tuple(plain or ways))
+
+
+def _third(position: float, names: tuple[str, str, str]) -> str:
+    return names[0] if position < 0.36 else names[2] if position > 0.64 else names[1]
+
+
+def _plural(noun: str) -> str:
+    return noun + ("es" if noun.endswith(("x", "ss")) else "s")
