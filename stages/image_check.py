@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ImageCheck(Stage):
     """Image -> its size as a viewer sees it and its format by content, if it decodes to the last byte.
 
-    a 640x480 JPEG, stood on its side by EXIF -> width 480, height 640, image_format "jpeg"
+    a 640x480 JPEG, stood on its side by EXIF -> 480, 640, "jpeg", 88210 bytes
     a 40x200 PNG                              -> Reject("too_small", 40, 64)
     half a JPEG                               -> Reject("undecodable", "image file is truncated (83 ...")
 
@@ -24,7 +24,7 @@ class ImageCheck(Stage):
     """
 
     reads = ("image",)
-    writes = {"width": int, "height": int, "image_format": str}
+    writes = {"width": int, "height": int, "image_format": str, "image_bytes": int}
 
     batch_size: int = Field(default=64, ge=1)
 
@@ -52,7 +52,7 @@ class ImageCheck(Stage):
         try:
             header = open_header(data)
             refused = self._judge(header)
-            return refused or _Facts(*decode(data, self.max_pixels).size, _format(header))
+            return refused or _Facts(*decode(data, self.max_pixels).size, _format(header), len(data))
         except ImageTooLarge as error:
             return Reject("too_many_pixels", error, self.max_pixels)
         except Exception as error:
@@ -79,6 +79,7 @@ class _Facts(NamedTuple):
     width: int
     height: int
     image_format: str
+    image_bytes: int
 
 
 def _format(image: "PILImage") -> str:

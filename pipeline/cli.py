@@ -1,0 +1,275 @@
+"""The command line: `pipeline run recipes/grit.yaml` and what one wants to know around it."""
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from schemas.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Images with captions in, grounded vision-language training data out.\n\n"
+    "Start with `pipeline run quickstart`, then look into recipes/grit.yaml.",
+)
+console = Console(highlight=False)
+
+
+class RunnerName(StrEnum):
+    """Where tasks run."""
+
+    ray = "ray"
+    local = "local"
+
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of one that comes along, such as `grit`.")
+]
+SetOption = Annotated[
+    Optional[list[str]],  # noqa: UP045 (typer wants it spelled so)
+    typer.Option(
+        "--set", metavar="A.B=C", help="Override an option: `source.images=DIR`, `stages.ground.floor=0.1`."
+    ),
+]
+WorkOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Folder or URL of the results of the stages.  [default: the output folder + .work]"),
+]
+LimitOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Take only this many samples, from the start."),
+]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    runner: Annotated[
+        RunnerName, typer.Option(help="`ray` uses all cores or a cluster; `local` stays in this process.")
+    ] = RunnerName.ray,
+    address: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A Ray cluster, such as `auto` or `ray://host:10001`.  [default: RAY_ADDRESS]"),
+    ] = None,
+    work: WorkOption = None,
+    limit: LimitOption = None,
+) -> None:
+    """Make the dataset; what is there already is not made again."""
+    from pipeline.funnel import funnel_table
+    from pipeline.progress import Progress
+    from pipeline.recipes import load_recipe
+    from pipeline.run import run as run_job
+    from pipeline.run import work_directory
+    from pipeline.runners.base import Runner
+    from pipeline.store import Store
+
+    job = load_recipe(recipe, set_ or [])
+    folder = work_directory(job, work)
+    chosen: Runner
+    if runner is RunnerName.ray:
+        _need("ray", "ray", "or use --runner local")
+        from pipeline.runners.ray import RayRunner
+
+        chosen = RayRunner(address)
+    else:
+        from pipeline.runners.local import LocalRunner
+
+        chosen = LocalRunner()
+    try:
+        done = run_job(job, Store(folder), chosen, Progress(), limit)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nStopped. What is finished is kept in {folder}; the same command goes on from there.", err=True
+        )
+        raise typer.Exit(130) from None
+    console.print(funnel_table(done.totals))
+    samples = done.totals["write"].rows_out
+    console.print(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
+    console.print(f"report: {done.report}")
+    console.print(f"one sample's story: pipeline why KEY {recipe}", markup=False)
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
+) -> None:
+    """Show parts, stages, what is done and what would run; loads no model."""
+    the_plan, store = _planned(recipe, set_, work, limit)
+    from pipeline.status import status as look
+
+    hints = [unit.spec.get("rows") for unit in the_plan.parts]
+    known = sum(h for h in hints if isinstance(h, int))
+    rows = f", at least {known:,} samples" if known else ""
+    console.print(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
+    table = Table(box=None, pad_edge=False)
+    for name in ("step", "fingerprint", "done", "to do", "cpus", "gpus", "versions"):
+        table.add_column(name, justify="left" if name in ("step", "fingerprint", "versions") else "right")
+    fingerprints = {step.name: step.fingerprint for step in the_plan.steps}
+    for step in look(the_plan, store):
+        todo = "after sharding" if step.units is None else f"{step.units - step.done:,}"
+        gpus = "if any" if step.resources.gpus < 0 else f"{step.resources.gpus:g}"
+        versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
+        table.add_row(
+            step.name,
+            fingerprints[step.name][:8],
+            f"{step.done:,}",
+            todo,
+            f"{step.resources.cpus:g}",
+            gpus,
+            versions,
+        )
+    console.print(table)
+
+
+@app.command()
+def status(
+    recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
+) -> None:
+    """Show how far a run is, and its funnel so far."""
+    the_plan, store = _planned(recipe, set_, work, limit)
+    from pipeline.funnel import funnel_table
+    from pipeline.status import status as look
+
+    steps = look(the_plan, store)
+    for step in steps:
+        units = "?" if step.units is None else f"{step.units:,}"
+        console.print(f"{step.name:<24} {step.done:>9,} of {units} done, {step.total.seconds:,.0f} s of work")
+    console.print()
+    console.print(funnel_table({step.name: step.total for step in steps}))
+
+
+@app.command()
+def why(
+    key: Annotated[str, typer.Argument(help="Key of a sample, or id of an image.")],
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    work: WorkOption = None,
+    limit: LimitOption = None,
+) -> None:
+    """Tell a sample's whole story: what each stage found, why it was kept or dropped."""
+    the_plan, store = _planned(recipe, set_, work, limit)
+    from pipeline.why import tell
+
+    for story in tell(the_plan, store, key):
+        console.print(f"[bold]{story.key}[/]  (part {story.part}, row {story.row})")
+        for chapter in story.chapters:
+            line = f"  {chapter.step:<24} {chapter.verdict}"
+            if chapter.reason:
+                line += f": {chapter.reason}"
+                line += f", value {chapter.value}" if chapter.value else ""
+                line += f", threshold {chapter.threshold}" if chapter.threshold else ""
+            console.print(line, markup=False)
+            for name, value in chapter.columns.items():
+                console.print(f"      {name}: {_shortened(value)}", markup=False)
+
+
+@app.command()
+def stages(
+    name: Annotated[Optional[str], typer.Argument(help="Only this stage.")] = None,  # noqa: UP045
+) -> None:
+    """List every stage and source with its options and their defaults."""
+    from pipeline.sources.registry import all_sources
+    from stages.registry import all_stages
+
+    shown = 0
+    for heading, classes in (("STAGES", all_stages()), ("SOURCES", all_sources())):
+        listed = {k: v for k, v in classes.items() if name is None or k.split(" ")[0] == name}
+        if listed and name is None:
+            console.print(f"[bold]{heading}[/]\n")
+        for title, cls in listed.items():
+            shown += 1
+            _print_options(title, cls)
+    if not shown:
+        raise UserError(f"there is no stage or source {name!r}; `pipeline stages` lists them")
+
+
+@app.command()
+def verify(
+    shards: Annotated[list[str], typer.Argument(help="Tars, globs, URLs, or the folder of a dataset.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Shards checked at a time.")] = 1,
+) -> None:
+    """Check any webdataset: images, members, spans, boxes, checksums."""
+    from pipeline.verify import render
+    from pipeline.verify import verify as check
+
+    report = check(shards, jobs=jobs)
+    console.print(render(report), markup=False)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed here and what is missing for which part."""
+    from pipeline.doctor import examine
+
+    for finding in examine():
+        mark = "[green]ok[/]  " if finding.ok else "[yellow]--[/]  "
+        console.print(f"{mark}{finding.subject:<18} ", end="")
+        console.print(finding.text, markup=False)
+
+
+def main() -> None:
+    """Entry point: the user's mistakes are one sentence and status 2, ours a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+def _planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:
+    from pipeline.plan import Parts, make_plan
+    from pipeline.recipes import load_recipe
+    from pipeline.run import limited, work_directory
+    from pipeline.store import Store
+
+    job = load_recipe(recipe, overrides or [])
+    return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))
+
+
+def _need(package: str, extra: str, otherwise: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{package} is not installed: pip install 'gritmill[{extra}]', {otherwise}")
+
+
+def _shortened(value: Any, most: int = 300) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def _print_options(title: str, cls: Any) -> None:
+    summary = (cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    console.print(f"[bold]{title}[/]  ", end="")
+    console.print(" ".join(summary.split()), markup=False)
+    if getattr(cls, "reads", None):
+        console.print(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}", markup=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for column in ("option", "default", "meaning"):
+        table.add_column(column, overflow="fold")
+    for option, info in cls.model_fields.items():
+        default = (
+            "required"
+            if info.is_required()
+            else json.dumps(info.get_default(call_default_factory=True), default=str)
+        )
+        table.add_row(f"    {option}", default, " ".join((info.description or "").split()))
+    console.print(table)
+    console.print()
+
+
+if __name__ == "__main__":
+    main()

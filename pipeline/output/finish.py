@@ -1,0 +1,134 @@
+"""Makes a folder of shards a dataset: whose it is, what is stale, checksums, statistics, report."""
+
+import contextlib
+import functools
+import json
+import posixpath
+from collections.abc import Sequence
+
+import yaml
+
+from pipeline.funnel import funnel_markdown
+from pipeline.output.checksums import HashingFile, format_sums
+from pipeline.output.formats import FORMATS
+from pipeline.output.shards import Shard
+from pipeline.output.write import fragment, shard_path
+from pipeline.plan import Plan, Step
+from pipeline.receipts import Receipt, Total
+from pipeline.recipes import Job
+from pipeline.results import read_receipt
+from pipeline.store import Store
+from schemas.errors import UserError
+
+RECIPE = "recipe.yaml"
+SUMS = "SHA256SUMS"
+STATS = "stats.json"
+REPORT = "report.md"
+
+
+def claim(output: Store, job: Job) -> None:
+    """Marks the output folder as this recipe's. Raises `UserError` if it holds anything else."""
+    recipe = yaml.safe_dump(job.data, sort_keys=False, allow_unicode=True).encode()
+    if output.exists(RECIPE):
+        with contextlib.suppress(yaml.YAMLError, AttributeError):
+            owner = yaml.safe_load(output.read(RECIPE)).get("name")
+            if owner == job.name:
+                if output.read(RECIPE) != recipe:
+                    output.write(RECIPE, recipe)
+                return
+            raise UserError(
+                f"{output.root} holds the dataset of another recipe, {owner!r}; choose another output.dir, "
+                "or remove it first"
+            )
+    if output.names():
+        raise UserError(
+            f"{output.root} is not empty and no dataset of ours; choose another output.dir, or empty it first"
+        )
+    output.write(RECIPE, recipe)
+
+
+def drop_stale(output: Store, job: Job, shards: Sequence[Shard]) -> None:
+    """Removes the files that an earlier state of the recipe wrote and this one will not."""
+    wanted = {shard_path(name, shard) for name in job.output.formats for shard in shards}
+    folders = {posixpath.dirname(FORMATS[name].path("train", 0, 1)) for name in FORMATS}
+    for folder in sorted(folders):
+        for name in output.names(folder):
+            if f"{folder}/{name}" not in wanted:
+                output.remove(f"{folder}/{name}")
+        output.clean(folder)
+
+
+def is_written(output: Store, work: Store, step: Step, shard: Shard, formats: Sequence[str]) -> bool:
+    """True if the files that a shard's receipt tells of are all there, with their sizes."""
+    details = read_receipt(work, step.result(shard.name)).details
+    for name in formats:
+        if FORMATS[name].merge is None:
+            path = shard_path(name, shard)
+            if output.size(path) != details.get(f"{path} bytes"):
+                return False
+        elif not work.exists(fragment(step, shard, name)):
+            return False
+    return True
+
+
+def finish(plan: Plan, work: Store, output: Store, shards: Sequence[Shard], totals: dict[str, Total]) -> str:
+    """Joins what is one file a split, then writes report, statistics and, last, the checksums.
+
+    Returns the report's path. A folder with `SHA256SUMS` in it is complete.
+    """
+    step, formats = plan.steps[plan.write], plan.job.output.formats
+    receipts = {shard: read_receipt(work, step.result(shard.name)) for shard in shards}
+    sums: dict[str, str] = {}
+    for shard, receipt in receipts.items():
+        for name in formats:
+            if FORMATS[name].merge is None:
+                path = shard_path(name, shard)
+                sums[path] = str(receipt.details[path])
+    for name in formats:
+        for split in dict.fromkeys(shard.split for shard in shards):
+            if FORMATS[name].merge is not None:
+                path, digest = _merge(name, [s for s in shards if s.split == split], step, work, output)
+                sums[path] = digest
+    stats = statistics(plan, receipts, totals)
+    output.write(STATS, (json.dumps(stats, indent=2, ensure_ascii=False) + "\n").encode())
+    output.write(REPORT, funnel_markdown(plan.job.name, totals, stats).encode())
+    content = format_sums(sums)
+    if not output.exists(SUMS) or output.read(SUMS) != content:
+        output.write(SUMS, content)
+    return output.url(REPORT)
+
+
+def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Total]) -> dict[str, object]:
+    """What `stats.json` holds: nothing of when or where, so that equal runs give equal bytes."""
+    splits: dict[str, dict[str, int]] = {}
+    for shard, receipt in receipts.items():
+        split = splits.setdefault(shard.split, {"shards": 0, "samples": 0, "bytes": 0})
+        split["shards"] += 1
+        split["samples"] += receipt.rows_out
+        split["bytes"] += sum(int(v) for k, v in receipt.details.items() if k.endswith(" bytes"))
+    return {
+        "name": plan.job.name,
+        "splits": splits,
+        "funnel": [
+            {
+                "step": name,
+                "rows_in": total.rows_in,
+                "rows_out": total.rows_out,
+                "rejected": dict(sorted(total.rejected.items())),
+                "failed": dict(sorted(total.failed.items())),
+            }
+            for name, total in totals.items()
+        ],
+        "versions": {step.name: dict(step.versions) for step in plan.steps if step.versions},
+    }
+
+
+def _merge(name: str, shards: list[Shard], step: Step, work: Store, output: Store) -> tuple[str, str]:
+    merge = FORMATS[name].merge
+    assert merge is not None
+    path = shard_path(name, shards[0])
+    openers = [functools.partial(work.open, fragment(step, shard, name)) for shard in shards]
+    with output.writing(path) as file:
+        hashed = HashingFile(file)
+        merge(openers, hashed)
+    return path, hashed.hexdigest()

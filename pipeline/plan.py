@@ -1,0 +1,250 @@
+"""A job -> the steps it takes, each with its fingerprint, and the parts it works on.
+
+Steps run part by part. A global stage, which must have seen all parts before it judges one, ends a
+pass: its `sketch` is the last step of a pass, its decision is taken once, its `process` opens the
+next. The last pass works on output shards instead of parts.
+
+    pass 1   source > image_check > noun_chunks > ground > ... > shards (sketch)     for each part
+             shards: decide                                                           once
+    pass 2   shards (process)                                                         for each part
+    pass 3   write                                                                    for each shard
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.fingerprint import DIGITS, code_digest, digest
+from pipeline.output.shards import AssignShards, Shard
+from pipeline.recipes import Job
+from pipeline.results import SUFFIX
+from pipeline.sources.base import Part, Source
+from pipeline.store import Store
+from schemas.columns import SAMPLE_COLUMNS
+from schemas.errors import UserError
+from stages.base import GlobalStage, Stage
+
+Kind = Literal["source", "stage", "sketch", "process", "write"]
+
+# How a stage runs does not change what it gives.
+_INERT = {"batch_size", "cpus", "gpus"}
+
+
+class Resources(NamedTuple):
+    """What a worker of a step holds; steps of equal needs share a pool of workers."""
+
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One thing done to each part, or, for `write`, to each shard."""
+
+    name: str
+    kind: Kind
+    fingerprint: str
+    resources: Resources
+    writes: dict[str, Any]
+    stage: Stage | None = None
+    versions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Where its results lie in the work directory: `ground-3f9a...`."""
+        sketch = ".sketch" if self.kind == "sketch" else ""
+        return f"{self.name}{sketch}-{self.fingerprint}"
+
+    def result(self, unit: str) -> str:
+        """The file that holds its result for a part."""
+        return f"{self.folder}/{unit}{SUFFIX}"
+
+    @property
+    def decision(self) -> str:
+        """Where a global stage's decision lies; the same for its sketch and its process step."""
+        return f"{self.name}-{self.fingerprint}/decision.arrow"
+
+    @property
+    def makes_rows(self) -> bool:
+        """True if its result says which rows of a part go on."""
+        return self.kind in ("source", "stage", "process")
+
+
+class Unit(NamedTuple):
+    """What a task works on: a part of the source, or a shard of the output."""
+
+    index: int
+    id: str
+    spec: dict[str, Any]
+
+
+class Parts:
+    """The parts of a plan, compactly: a million of them take some 150 MB.
+
+    Written to the work directory once, so that workers look up any part by its number.
+    """
+
+    def __init__(self, ids: np.ndarray[Any, Any], specs: pa.StringArray) -> None:
+        self.ids = ids
+        self.specs = specs
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> "Parts":
+        """Raises `UserError` if two parts are the same, which a source's listing must not give."""
+        ids: list[bytes] = []
+        builder: list[pa.Array] = []
+        texts: list[str] = []
+        for part in parts:
+            ids.append(digest(part).encode())
+            texts.append(json.dumps(part, sort_keys=True, ensure_ascii=False))
+            if len(texts) == 65536:
+                builder.append(pa.array(texts, pa.large_string()))
+                texts = []
+        builder.append(pa.array(texts, pa.large_string()))
+        array = np.array(ids, dtype=f"S{DIGITS}")
+        unique, counts = np.unique(array, return_counts=True)
+        if len(unique) != len(array):
+            twice = int(np.flatnonzero(array == unique[counts > 1][0])[0])
+            spec = json.dumps(json.loads(pa.concat_arrays(builder)[twice].as_py()))[:200]
+            raise UserError(f"the source names one part twice: {spec}. List every file once.")
+        return cls(array, pa.concat_arrays(builder))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Unit:
+        return Unit(index, self.ids[index].decode(), json.loads(self.specs[index].as_py()))
+
+    def __iter__(self) -> Iterator[Unit]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def digest(self) -> str:
+        """Changes with any part; the fingerprint of whatever depends on all of them."""
+        return digest(self.ids.tobytes().decode())
+
+    def done(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which parts have their result among these file names."""
+        ids = [name[:DIGITS].encode() for name in names if name.endswith(SUFFIX)]
+        return np.isin(self.ids, np.array(ids, dtype=f"S{DIGITS}"))
+
+    def save(self, store: Store, name: str) -> None:
+        table = pa.table({"id": pa.array([i.decode() for i in self.ids]), "spec": self.specs})
+        with store.writing(name) as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=4096)
+
+    @classmethod
+    def load(cls, store: Store, name: str) -> "Parts":
+        with store.open(name) as file:
+            table = pa.ipc.open_file(file).read_all()
+        ids = np.array([i.encode() for i in table["id"].to_pylist()], dtype=f"S{DIGITS}")
+        return cls(ids, table["spec"].combine_chunks())
+
+
+class Shards:
+    """The units of the last pass: the shards of the output."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.shards = shards
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getitem__(self, index: int) -> Unit:
+        shard = self.shards[index]
+        return Unit(index, shard.name, shard._asdict())
+
+    def done(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        have = {name.removesuffix(SUFFIX) for name in names}
+        return np.array([shard.name in have for shard in self.shards], dtype=bool)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Steps that each part goes through on its own; what follows must wait for all parts."""
+
+    steps: tuple[int, ...]
+    """Numbers of the steps in the plan."""
+    decide: int | None
+    """The sketch step whose decision is taken at the end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is fixed before the first task runs."""
+
+    job: Job
+    source: Source
+    steps: tuple[Step, ...]
+    parts: Parts
+
+    @property
+    def parts_file(self) -> str:
+        return f"parts-{self.parts.digest}.arrow"
+
+    @property
+    def passes(self) -> list[Pass]:
+        """The passes over the parts; the one over the shards is not among them."""
+        found, steps = [], []
+        for number, step in enumerate(self.steps):
+            if step.kind == "write":
+                continue
+            steps.append(number)
+            if step.kind == "sketch":
+                found.append(Pass(tuple(steps), decide=number))
+                steps = []
+        return [*found, Pass(tuple(steps), decide=None)]
+
+    @property
+    def write(self) -> int:
+        """The number of the step that writes shards, the last."""
+        return len(self.steps) - 1
+
+
+def make_plan(job: Job, parts: Parts) -> Plan:
+    """Lays out the steps of a job. A step's fingerprint covers its options, its code and that of
+    all it imports, the revision of its model and prompts, and the fingerprint of what feeds it."""
+    source = job.source
+    feeding = digest(source.model_dump(mode="json"), code_digest(type(source).__module__))
+    steps = [Step("source", "source", feeding, Resources(1, 0), source.provides())]
+    assign = AssignShards(
+        shard_size=job.output.shard_size,
+        validation=job.output.splits.validation,
+        test=job.output.splits.test,
+        seed=job.output.split_seed,
+    )
+    for name, stage in [*((named.name, named.stage) for named in job.stages), ("shards", assign)]:
+        revision = stage.revision()
+        identity = [
+            type(stage).__qualname__,
+            stage.model_dump(mode="json", exclude=_INERT),
+            code_digest(type(stage).__module__),
+            revision,
+            feeding,
+        ]
+        if isinstance(stage, GlobalStage):
+            identity.append(parts.digest)
+        feeding = digest(identity)
+        resources = Resources(stage.cpus, -1 if stage.gpus is None else stage.gpus)
+        versions = tuple(sorted(revision.items()))
+        if isinstance(stage, GlobalStage):
+            steps.append(Step(name, "sketch", feeding, resources, stage.sketches, stage, versions))
+            steps.append(Step(name, "process", feeding, resources, stage.writes, stage, versions))
+        else:
+            steps.append(Step(name, "stage", feeding, resources, stage.writes, stage, versions))
+    written = digest(feeding, job.output.formats, code_digest("pipeline.output.write"))
+    steps.append(Step("write", "write", written, Resources(1, 0), {"key": str}))
+    return Plan(job, source, tuple(steps), parts)
+
+
+def columns_before(steps: Sequence[Step], number: int) -> dict[str, Any]:
+    """Every column, with its type, that exists when a step begins."""
+    have: dict[str, Any] = {}
+    for step in steps[:number]:
+        if step.makes_rows:
+            have |= step.writes
+    return have or dict(SAMPLE_COLUMNS)

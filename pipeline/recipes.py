@@ -1,0 +1,279 @@
+"""A recipe file -> a checked `Job`, or all its mistakes at once, each with its line."""
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline import yaml_lines
+from pipeline.output.shards import AssignShards
+from pipeline.sources.base import Source
+from pipeline.sources.registry import source_class
+from schemas.errors import UserError
+from schemas.recipe import Output, Recipe
+from stages.base import Stage
+from stages.registry import all_stages, stage_class, suggestion
+
+M = TypeVar("M", bound=BaseModel)
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@dataclass(frozen=True)
+class NamedStage:
+    """A stage under the name that it has in this recipe."""
+
+    name: str
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe whose every word has been checked, with its source and stages ready to plan."""
+
+    name: str
+    source: Source
+    stages: list[NamedStage]
+    output: Output
+    max_failed_fraction: float
+    data: dict[str, Any]
+    """The recipe as plain data, overrides applied: what is recorded beside the dataset."""
+
+
+class RecipeError(UserError):
+    """Every mistake of a recipe, one a line."""
+
+    def __init__(self, name: str, mistakes: list[str]) -> None:
+        self.mistakes = mistakes
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__(f"{name} has {count}:\n" + "\n".join(f"  {m}" for m in mistakes))
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
+    """Reads `name` (a file, or one of the recipes that come along) and applies `a.b=c` overrides.
+
+    Raises `RecipeError` with every mistake: unknown names and options, wrong types, missing files
+    and packages, columns that do not fit together.
+    """
+    path = find_recipe(name)
+    document = yaml_lines.load(path.read_text(encoding="utf-8"), name)
+    if not isinstance(document.data, dict):
+        raise UserError(f"{name} is not a recipe: it should be a mapping with name, source, stages, output")
+    checker = _Checker(name, document)
+    for override in overrides:
+        checker.apply(override)
+    return checker.check()
+
+
+def find_recipe(name: str) -> Path:
+    """A path as given, else the recipe of that name that is installed with us."""
+    for candidate in (Path(name), RECIPES / Path(name).name, RECIPES / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    raise UserError(f"there is no recipe {name}; give a path, or one of ours: {', '.join(known)}")
+
+
+def missing_packages(packages: dict[str, str]) -> dict[str, str]:
+    """Those of an import name -> extra table that are not installed."""
+    return {name: extra for name, extra in packages.items() if importlib.util.find_spec(name) is None}
+
+
+@dataclass
+class _Checker:
+    name: str
+    document: yaml_lines.Document
+    found: list[tuple[int, str]] = field(default_factory=list)
+    overridden: set[yaml_lines.Path] = field(default_factory=set)
+
+    def apply(self, override: str) -> None:
+        """`stages.ground.min_score=0.5`: stages by their name, the value is YAML."""
+        place, equals, text = override.partition("=")
+        keys = place.split(".")
+        if not equals or not all(keys):
+            raise UserError(f"--set {override}: write it as --set source.images=DIR")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {override}: the value is not YAML: {error}") from error
+        node: Any = self.document.data
+        path: yaml_lines.Path = ()
+        if keys[0] == "stages":
+            if len(keys) < 3:
+                raise UserError(f"--set {override}: write it as --set stages.NAME.OPTION=VALUE")
+            node, path = self._stage_options(keys[1], override)
+            keys = keys[2:]
+        for key in keys[:-1]:
+            path = (*path, key)
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise UserError(f"--set {override}: {key} has no options of its own")
+        node[keys[-1]] = value
+        self.overridden.add((*path, keys[-1]))
+
+    def _stage_options(self, name: str, override: str) -> tuple[dict[str, Any], yaml_lines.Path]:
+        entries = self.document.data.get("stages") or []
+        names = []
+        for i, entry in enumerate(entries):
+            kind, options = _entry(entry)
+            if kind is None:
+                continue
+            names.append(str(options.get("as", kind)))
+            if names[-1] == name:
+                if not isinstance(entry, dict) or entry[kind] is None:
+                    entries[i] = {kind: options}
+                return entries[i][kind], ("stages", i, kind)
+        raise UserError(f"--set {override}: the recipe has no stage {name!r}{suggestion(name, names)}")
+
+    def mistake(self, path: yaml_lines.Path, message: str) -> None:
+        line = self.document.line(path) or 0
+        if any(path[: len(place)] == place for place in self.overridden):
+            self.found.append((line, f"--set      {message}"))
+        else:
+            self.found.append((line, f"line {line:<4}  {message}"))
+
+    def check(self) -> Job:
+        data = self._expanded(self.document.data, ())
+        recipe = self._validated(Recipe, data, (), "")
+        raw_source = data.get("source")
+        source = self._source(raw_source) if isinstance(raw_source, dict) else None
+        raw_stages = data.get("stages")
+        stages = list(self._stages(raw_stages)) if isinstance(raw_stages, list) else []
+        known = [entry for entry in stages if entry[1] is not None]
+        if source is not None and len(known) == len(stages):
+            self._check_columns(source, [(i, NamedStage(name, stage)) for i, stage, name in known if stage])
+        if self.found or recipe is None or source is None:
+            raise RecipeError(self.name, [message for _, message in sorted(self.found, key=lambda m: m[0])])
+        return Job(
+            name=recipe.name,
+            source=source,
+            stages=[NamedStage(name, stage) for _, stage, name in known if stage],
+            output=recipe.output,
+            max_failed_fraction=recipe.max_failed_fraction,
+            data=data,
+        )
+
+    def _expanded(self, value: Any, path: yaml_lines.Path) -> Any:
+        """`${HOME}` in any string -> the environment's value."""
+        if isinstance(value, dict):
+            return {key: self._expanded(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._expanded(item, (*path, i)) for i, item in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+
+        def variable(match: re.Match[str]) -> str:
+            if match[1] not in os.environ:
+                self.mistake(path, f"the environment variable {match[1]} is not set")
+            return os.environ.get(match[1], "")
+
+        return re.sub(r"\$\{(\w+)\}", variable, value)
+
+    def _source(self, options: dict[str, Any]) -> Source | None:
+        try:
+            cls = source_class(str(options.get("type")))
+        except UserError as error:
+            self.mistake(("source", "type"), f"source: {error}")
+            return None
+        if not self._has_packages(cls.packages, ("source",), f"source {options['type']}"):
+            return None
+        source = self._validated(cls, options, ("source",), "source")
+        if source is not None:
+            for problem in source.problems():
+                self.mistake(("source",), f"source: {problem}")
+        return source
+
+    def _stages(self, entries: list[Any]) -> Iterator[tuple[int, Stage | None, str]]:
+        seen: set[str] = set()
+        for i, entry in enumerate(entries):
+            kind, options = _entry(entry)
+            if kind is None:
+                self.mistake(("stages", i), "a stage is written `- name` or `- name: {option: value}`")
+                yield i, None, ""
+                continue
+            name = str(options.get("as", kind))
+            path = ("stages", i, kind)
+            if name in seen:
+                self.mistake(path, f"two stages are called {name}; give one another name with `as: ...`")
+            elif not re.fullmatch(r"[\w.:-]+", name):
+                self.mistake(path, f"{name!r} is no name for a stage; use letters, digits, _ and -")
+            seen.add(name)
+            yield i, self._stage(kind, name, options, path), name
+
+    def _stage(self, kind: str, name: str, options: dict[str, Any], path: yaml_lines.Path) -> Stage | None:
+        try:
+            cls = stage_class(kind, options)
+        except UserError as error:
+            self.mistake(path, str(error))
+            return None
+        stage = self._validated(cls, {k: v for k, v in options.items() if k != "as"}, path, name)
+        if stage is not None and self._has_packages(cls.packages, path, name):
+            for problem in stage.problems():
+                self.mistake(path, f"{name}: {problem}")
+        return stage
+
+    def _has_packages(self, packages: dict[str, str], path: yaml_lines.Path, who: str) -> bool:
+        missing = missing_packages(packages)
+        for extra in sorted(set(missing.values())):
+            names = ", ".join(name for name in missing if missing[name] == extra)
+            self.mistake(path, f"{who} needs {names}: pip install 'gritmill[{extra}]'")
+        return not missing
+
+    def _validated(self, cls: type[M], options: dict[str, Any], path: yaml_lines.Path, who: str) -> M | None:
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            for detail in error.errors():
+                place = tuple(detail["loc"])
+                dotted = ".".join(map(str, place))
+                if detail["type"] == "extra_forbidden":
+                    near = suggestion(str(place[-1]), list(cls.model_fields))
+                    message = (
+                        f"option {dotted} is not known{near}" if len(place) == 1 else f"{dotted}: unknown"
+                    )
+                elif detail["type"] == "missing":
+                    message = f"{dotted} is missing"
+                else:
+                    message = f"{dotted}: {detail['msg'].removeprefix('Value error, ')}"
+                    message += f" (got {detail['input']!r})" if place else ""
+                self.mistake((*path, *place), f"{who}: {message}" if who else message)
+            return None
+
+    def _check_columns(self, source: Source, stages: Iterable[tuple[int, NamedStage]]) -> None:
+        """Each stage must find the columns that it reads, and a column keeps its type."""
+        have = source.provides()
+        for i, named in stages:
+            path = ("stages", i)
+            for column in named.stage.reads:
+                if column not in have:
+                    self.mistake(path, f"{named.name} reads column {column}, {_who_writes(column)}")
+            for column, kind in named.stage.writes.items():
+                if have.get(column, kind) != kind:
+                    self.mistake(path, f"{named.name} writes column {column} with another type than before")
+            have = have | named.stage.writes
+        for column in AssignShards.reads:
+            if column not in have:
+                self.mistake(("output",), f"the output needs column {column}, {_who_writes(column)}")
+
+
+def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:
+    """`"noun_chunks"` or `{"noun_chunks": {...}}` -> its name and options; None if it is neither."""
+    if isinstance(entry, str):
+        return entry, {}
+    if isinstance(entry, dict) and len(entry) == 1:
+        [(kind, options)] = entry.items()
+        if options is None or isinstance(options, dict):
+            return kind, options or {}
+    return None, {}
+
+
+def _who_writes(column: str) -> str:
+    writers = [name for name, cls in all_stages().items() if column in cls.writes]
+    if writers:
+        return f"which nothing before it writes; put {' or '.join(writers)} before it"
+    return "which neither the source nor a stage before it gives"

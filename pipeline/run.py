@@ -1,0 +1,224 @@
+"""Runs a job from its source to its finished dataset, doing only what is not there yet."""
+
+import contextlib
+import functools
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import yaml
+
+from pipeline.ledger import Ledger
+from pipeline.lock import locked
+from pipeline.output.finish import SUMS, claim, drop_stale, finish, is_written
+from pipeline.output.shards import Shard, list_shards
+from pipeline.packaging import check_import_names
+from pipeline.plan import Parts, Plan, Shards, Step, Unit, make_plan
+from pipeline.progress import Progress
+from pipeline.receipts import Receipt, Total
+from pipeline.recipes import Job
+from pipeline.results import read_receipt
+from pipeline.runners.base import Runner
+from pipeline.scheduler import Scheduler
+from pipeline.sketches import StoredSketches, read_decisions
+from pipeline.store import Store
+from pipeline.tasks import Task
+from pipeline.worker import Worker
+from schemas.errors import UserError
+from stages.base import GlobalStage
+
+log = logging.getLogger(__name__)
+
+# Below this many rows a few failures say nothing about the share; the end of a pass looks again.
+_ENOUGH_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run ends with."""
+
+    plan: Plan
+    totals: dict[str, Total]
+    """By step, in order: the funnel."""
+    shards: list[Shard]
+    report: str
+    """Path of the report."""
+
+
+def work_directory(job: Job, work: str | None) -> str:
+    """Where the results of the steps lie: beside the output unless said otherwise."""
+    return work or job.output.dir.rstrip("/") + ".work"
+
+
+def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | None = None) -> Finished:
+    """Does all that is not done and writes the dataset. Raises `UserError` for what the user can mend.
+
+    Killed at any moment, it goes on from there when called again.
+    """
+    check_import_names()
+    output = Store(job.output.dir)
+    with locked(work):
+        parts = Parts.of(limited(job, limit))
+        if not len(parts):
+            raise UserError(f"the source ({job.source.type}) has no samples; check its paths")
+        plan = make_plan(job, parts)
+        claim(output, job)
+        work.write("recipe.yaml", yaml.safe_dump(job.data, sort_keys=False, allow_unicode=True).encode())
+        if not work.exists(plan.parts_file):
+            parts.save(work, plan.parts_file)
+        runner.start(
+            functools.partial(
+                Worker, plan.steps, job.source, work, plan.parts_file, output, job.output.formats
+            ),
+            plan.steps,
+        )
+        session = _Session(plan, work, output, runner, progress)
+        try:
+            with progress:
+                for number in range(len(plan.passes)):
+                    session.run_pass(number)
+                shards = session.write_shards()
+        finally:
+            session.flush()
+            runner.close()
+        report = finish(plan, work, output, shards, session.totals)
+        return Finished(plan, session.totals, shards, report)
+
+
+def limited(job: Job, limit: int | None) -> Iterator[dict[str, object]]:
+    """The source's parts, cut after `limit` samples. Counting them means reading those parts here."""
+    left = limit
+    for part in job.source.parts():
+        if left is None:
+            yield part
+            continue
+        if left <= 0:
+            return
+        rows = len(job.source.read(part)["key"])
+        yield {**part, "limit": min(left, rows)}
+        left -= rows
+
+
+class _Session:
+    """One run in progress."""
+
+    def __init__(self, plan: Plan, work: Store, output: Store, runner: Runner, progress: Progress) -> None:
+        self.plan, self.work, self.output = plan, work, output
+        self.runner, self.progress = runner, progress
+        self.totals: dict[str, Total] = {}
+        self.ledgers: dict[int, Ledger] = {}
+
+    def run_pass(self, number: int) -> None:
+        """Takes all parts through the steps of a pass, then has its decision taken."""
+        this = self.plan.passes[number]
+        self._do(this.steps, self.plan.parts)
+        if this.decide is not None:
+            step = self.plan.steps[this.decide]
+            self._stop_if_nothing_is_left()
+            if not self.work.exists(step.decision):
+                self.progress.note(f"{step.name}: deciding over {len(self.plan.parts):,} parts")
+                self.runner.call(Task(this.decide, Unit(0, "decision", {}), "decide"))
+
+    def write_shards(self) -> list[Shard]:
+        self._stop_if_nothing_is_left()
+        shards = self._shards()
+        step = self.plan.steps[self.plan.write]
+        self._forget_unwritten(step, shards)
+        drop_stale(self.output, self.plan.job, shards)
+        self._do((self.plan.write,), Shards(shards))
+        return shards
+
+    def flush(self) -> None:
+        for ledger in self.ledgers.values():
+            with contextlib.suppress(UserError):
+                ledger.flush()
+
+    def _forget_unwritten(self, step: Step, shards: list[Shard]) -> None:
+        """Removes results of shards whose files are not, or may not be, in the output folder: the
+        recipe has written something else there since, or somebody has emptied it."""
+        marker = "written"
+        ours = self.work.exists(marker) and self.work.read(marker).decode() == step.fingerprint
+        formats = self.plan.job.output.formats
+        complete = True
+        for shard in shards:
+            name = step.result(shard.name)
+            if not self.work.exists(name):
+                complete = False
+            elif not (ours and is_written(self.output, self.work, step, shard, formats)):
+                complete = False
+                self.work.remove(name)
+        if not complete:
+            # Without its checksums a folder does not pass for a finished dataset.
+            self.output.remove(SUMS)
+        self.work.write(marker, step.fingerprint.encode())
+
+    def _shards(self) -> list[Shard]:
+        """The shards that were decided on, worked out once."""
+        sketch = next(s for s in reversed(self.plan.steps) if s.kind == "sketch")
+        name = f"{sketch.folder}/shards.json"
+        if not self.work.exists(name):
+            assert isinstance(sketch.stage, GlobalStage)
+            decisions = read_decisions(self.work, sketch.decision, sketch.stage.decides)
+            shards = list_shards(StoredSketches(self.work, sketch, self.plan.parts), decisions)
+            self.work.write(name, json.dumps([shard._asdict() for shard in shards]).encode())
+        return [Shard(**shard) for shard in json.loads(self.work.read(name))]
+
+    def _do(self, numbers: tuple[int, ...], units: Parts | Shards) -> None:
+        done: list[np.ndarray] = []  # type: ignore[type-arg]
+        for number in numbers:
+            step = self.plan.steps[number]
+            self.work.clean(step.folder)
+            ledger = self.ledgers[number] = Ledger(self.work, step.folder)
+            done.append(units.done(ledger.results))
+            if step.kind != "sketch":
+                total = self.totals[step.name] = Total()
+                ids = [units[int(i)].id for i in np.flatnonzero(done[-1])]
+                for receipt in ledger.receipts(ids):
+                    total.add(receipt)
+                self.progress.begin(step.name, len(units), total)
+        scheduler = Scheduler(numbers, units, done, self._rows_in)
+        self.runner.execute(scheduler, self._finished)
+        for number in numbers:
+            self.ledgers[number].flush()
+            self._check_failures(self.plan.steps[number], at_least=1)
+
+    def _finished(self, task: Task, receipt: Receipt) -> None:
+        step = self.plan.steps[task.step]
+        if step.kind == "sketch":
+            return
+        self.ledgers[task.step].add(receipt)
+        self.totals[step.name].add(receipt)
+        self.progress.update(step.name)
+        self._check_failures(step, at_least=_ENOUGH_ROWS)
+
+    def _rows_in(self, number: int, unit: Unit) -> int | None:
+        """Rows that a step is given of a part; None for steps that do not go by rows."""
+        if self.plan.steps[number].kind not in ("stage", "process"):
+            return None
+        before = next(step for step in reversed(self.plan.steps[:number]) if step.makes_rows)
+        return read_receipt(self.work, before.result(unit.id)).rows_out
+
+    def _check_failures(self, step: Step, at_least: int) -> None:
+        limit = self.plan.job.max_failed_fraction
+        total = self.totals.get(step.name)
+        if total is None or total.failures <= limit * max(total.rows_in, at_least):
+            return
+        (reason, count), *_ = total.failed.most_common(1)
+        raise UserError(
+            f"{step.name}: {total.failures:,} of {total.rows_in:,} rows failed, most of them ({count:,}) with "
+            f"{reason}. That is more than max_failed_fraction ({limit:g}); look at one with "
+            "`pipeline why`, mend it, or raise the limit and run again: what is done is kept."
+        )
+
+    def _stop_if_nothing_is_left(self) -> None:
+        for name, total in self.totals.items():
+            if total.rows_out == 0:
+                reasons = ", ".join(f"{reason} {count:,}" for reason, count in total.reasons()[:3])
+                why = (
+                    f"{name} dropped the last {total.rows_in:,} of them ({reasons})"
+                    if reasons
+                    else f"{name} gave none"
+                )
+                raise UserError(f"no sample is left: {why}. Nothing was written.")

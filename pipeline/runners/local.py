@@ -1,0 +1,33 @@
+"""Runs tasks one after another in this process: for debugging, and where Ray is not wanted."""
+
+from collections.abc import Callable, Sequence
+
+from pipeline.plan import Step
+from pipeline.receipts import Receipt
+from pipeline.runners.base import Finished
+from pipeline.scheduler import Scheduler
+from pipeline.tasks import Task
+from pipeline.worker import Worker
+
+
+class LocalRunner:
+    """The same bytes as `RayRunner`, with prints, breakpoints and tracebacks where they happen."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+
+    def start(self, make_worker: Callable[[], Worker], steps: Sequence[Step]) -> None:
+        self._worker = make_worker()
+
+    def execute(self, scheduler: Scheduler, finished: Finished) -> None:
+        while task := scheduler.take(scheduler.steps):
+            receipt = self.call(task)
+            if scheduler.finished(task):
+                finished(task, receipt)
+
+    def call(self, task: Task) -> Receipt:
+        assert self._worker is not None
+        return self._worker.run(task)
+
+    def close(self) -> None:
+        self._worker = None

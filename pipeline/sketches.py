@@ -1,0 +1,57 @@
+"""The sketches and decisions of a global stage, read part by part and never all at once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.plan import Parts, Step
+from pipeline.results import read_columns
+from pipeline.store import Store
+from schemas.columns import Columns, arrow_type, from_arrow, to_arrow
+
+
+class StoredSketches:
+    """The sketches of all parts, in order, from the results of a sketch step."""
+
+    def __init__(self, store: Store, step: Step, parts: Parts) -> None:
+        self.store, self.step, self.parts = store, step, parts
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[Columns]:
+        types = self.step.writes
+        for raw in self.parts.ids:
+            table = read_columns(self.store, self.step.result(raw.decode()), list(types))
+            yield {name: from_arrow(table[name], kind) for name, kind in types.items()}
+
+
+def write_decision(store: Store, name: str, decisions: Iterator[Columns], types: dict[str, Any]) -> int:
+    """One record batch for each part, in order, so that a worker finds its own without the rest."""
+    schema = pa.schema([(column, arrow_type(kind)) for column, kind in types.items()])
+    count = 0
+    with store.writing(name) as file, pa.ipc.new_file(file, schema) as writer:
+        for decision in decisions:
+            arrays = [to_arrow(decision[column], kind) for column, kind in types.items()]
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+            count += 1
+    return count
+
+
+def read_decisions(store: Store, name: str, types: dict[str, Any]) -> Iterator[Columns]:
+    """The decisions for all parts, in order."""
+    with store.open(name) as file:
+        reader = pa.ipc.open_file(file)
+        for i in range(reader.num_record_batches):
+            yield _columns(reader.get_batch(i), types)
+
+
+def read_decision(store: Store, name: str, part: int, types: dict[str, Any]) -> Columns:
+    """The decision for one part."""
+    with store.open(name) as file:
+        return _columns(pa.ipc.open_file(file).get_batch(part), types)
+
+
+def _columns(batch: pa.RecordBatch, types: dict[str, Any]) -> Columns:
+    return {column: from_arrow(batch[column], kind) for column, kind in types.items()}

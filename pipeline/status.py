@@ -1,0 +1,53 @@
+"""What a run would do, has done and still needs; loads no model and starts nothing."""
+
+import json
+from dataclasses import dataclass
+
+from pipeline.ledger import Ledger
+from pipeline.output.shards import Shard
+from pipeline.plan import Plan, Resources, Shards
+from pipeline.receipts import Total
+from pipeline.store import Store
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How far one step is."""
+
+    name: str
+    done: int
+    units: int | None
+    """Parts or shards; None for shards that are not known yet."""
+    resources: Resources
+    total: Total
+    versions: dict[str, str]
+
+
+def status(plan: Plan, work: Store) -> list[StepStatus]:
+    """Every step that makes rows, and writing, with the sum of their receipts."""
+    found = []
+    for step in plan.steps:
+        if step.kind == "sketch":
+            continue
+        ledger = Ledger(work, step.folder)
+        units: Shards | None = None
+        if step.kind == "write":
+            shards = _shards(plan, work)
+            units = None if shards is None else Shards(shards)
+            there = units.done(ledger.results) if units else []
+            ids = [units[i].id for i, done in enumerate(there) if done] if units else []
+        else:
+            there = plan.parts.done(ledger.results)
+            ids = [plan.parts.ids[i].decode() for i in there.nonzero()[0]]
+        total = Total()
+        for receipt in ledger.receipts(ids):
+            total.add(receipt)
+        count = len(plan.parts) if step.kind != "write" else (len(units) if units else None)
+        found.append(StepStatus(step.name, len(ids), count, step.resources, total, dict(step.versions)))
+    return found
+
+
+def _shards(plan: Plan, work: Store) -> list[Shard] | None:
+    sketch = next(step for step in reversed(plan.steps) if step.kind == "sketch")
+    name = f"{sketch.folder}/shards.json"
+    return [Shard(**shard) for shard in json.loads(work.read(name))] if work.exists(name) else None

@@ -1,0 +1,154 @@
+"""Does tasks: reads what a step needs, calls its stage, writes the result. Knows nothing of Ray."""
+
+import time
+from collections.abc import Sequence
+
+from pipeline.inputs import Inputs, load_inputs
+from pipeline.isolate import process_isolated
+from pipeline.output.write import ShardTask, write_shard
+from pipeline.packaging import check_import_names
+from pipeline.plan import Parts, Step
+from pipeline.receipts import Receipt
+from pipeline.results import (
+    Failure,
+    Result,
+    make_result,
+    merge_results,
+    read_receipt,
+    read_result,
+    write_result,
+)
+from pipeline.sketches import StoredSketches, read_decision, write_decision
+from pipeline.sources.base import Source
+from pipeline.store import Store
+from pipeline.tasks import Rows, Task, piece_name
+from schemas.columns import Columns
+from stages.base import GlobalStage, Stage
+
+
+class Worker:
+    """Runs tasks of one plan; a stage is set up at its first task and stays so."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        source: Source,
+        store: Store,
+        parts_file: str,
+        output: Store,
+        formats: Sequence[str],
+    ) -> None:
+        self.steps = tuple(steps)
+        self.source = source
+        self.store = store
+        self.parts_file = parts_file
+        self.output = output
+        self.formats = tuple(formats)
+        self._parts: Parts | None = None
+        self._ready: set[int] = set()
+
+    @property
+    def parts(self) -> Parts:
+        if self._parts is None:
+            self._parts = Parts.load(self.store, self.parts_file)
+        return self._parts
+
+    def run(self, task: Task) -> Receipt:
+        """Does the task and returns its receipt; its result is on disk by then."""
+        step = self.steps[task.step]
+        if task.action == "merge":
+            return self._merge(step, task)
+        if task.action == "decide":
+            return self._decide(step, task)
+        if step.kind == "write":
+            return write_shard(
+                ShardTask(self.steps, task.step, self.parts, task.unit), self.store, self.output, self.formats
+            )
+        result = self._blame(step, task) if task.action == "blame" else self._result(step, task)
+        name = (
+            step.result(task.unit.id)
+            if task.rows is None
+            else piece_name(step.folder, task.unit.id, task.rows)
+        )
+        write_result(self.store, name, result)
+        return result.receipt
+
+    def _result(self, step: Step, task: Task) -> Result:
+        started = time.perf_counter()
+        if step.kind == "source":
+            rows, columns = self._read_source(task)
+        elif step.kind == "sketch":
+            rows, columns = self._sketch(step, task)
+        else:
+            rows, columns = self._process(step, task)
+        seconds = time.perf_counter() - started
+        return make_result(step.name, task.unit.id, rows, columns, step.writes, seconds, dict(step.versions))
+
+    def _read_source(self, task: Task) -> Inputs:
+        spec = dict(task.unit.spec)
+        limit = spec.pop("limit", None)
+        columns = self.source.read(spec)
+        columns = {name: columns[name][:limit] for name in self.source.provides()}
+        return Inputs(list(range(len(columns["key"]))), columns)
+
+    def _sketch(self, step: Step, task: Task) -> Inputs:
+        stage = self._set_up(step, task.step)
+        assert isinstance(stage, GlobalStage)
+        given = load_inputs(self.store, self.steps, task.step, task.unit.id, stage.reads)
+        columns = stage.sketch(given.columns)
+        return Inputs(list(range(len(next(iter(columns.values()))))), columns)
+
+    def _process(self, step: Step, task: Task) -> Inputs:
+        stage = self._set_up(step, task.step)
+        rows, columns = load_inputs(self.store, self.steps, task.step, task.unit.id, stage.reads)
+        if isinstance(stage, GlobalStage):
+            columns |= read_decision(self.store, step.decision, task.unit.index, stage.decides)
+        if task.rows is not None:
+            rows, columns = _sliced(rows, columns, task.rows)
+        writes = tuple(stage.writes)
+        out: Columns = {name: [] for name in writes}
+        for start in range(0, len(rows), stage.batch_size):
+            batch = {name: values[start : start + stage.batch_size] for name, values in columns.items()}
+            for name, values in process_isolated(stage.process, batch, writes).items():
+                out[name].extend(values)
+        return Inputs(rows, out)
+
+    def _blame(self, step: Step, task: Task) -> Result:
+        assert task.rows is not None
+        rows = load_inputs(self.store, self.steps, task.step, task.unit.id, ()).rows
+        rows = rows[task.rows[0] : task.rows[1]]
+        columns: Columns = {name: [Failure("WorkerDied")] * len(rows) for name in step.writes}
+        return make_result(step.name, task.unit.id, rows, columns, step.writes, 0.0, dict(step.versions))
+
+    def _merge(self, step: Step, task: Task) -> Receipt:
+        names = [piece_name(step.folder, task.unit.id, rows) for rows in task.pieces]
+        result = merge_results([(read_result(self.store, n), read_receipt(self.store, n)) for n in names])
+        write_result(self.store, step.result(task.unit.id), result)
+        for name in names:
+            self.store.remove(name)
+        return result.receipt
+
+    def _decide(self, step: Step, task: Task) -> Receipt:
+        stage = self._set_up(step, task.step)
+        assert isinstance(stage, GlobalStage)
+        started = time.perf_counter()
+        decisions = stage.decide(StoredSketches(self.store, step, self.parts))
+        count = write_decision(self.store, step.decision, decisions, stage.decides)
+        if count != len(self.parts):
+            self.store.remove(step.decision)
+            raise AssertionError(f"{step.name} decided on {count} of {len(self.parts)} parts")
+        seconds = time.perf_counter() - started
+        return Receipt(step.name, "decision", 0, 0, {}, {}, round(seconds, 6), dict(step.versions), {})
+
+    def _set_up(self, step: Step, number: int) -> Stage:
+        assert step.stage is not None
+        if number not in self._ready:
+            check_import_names()
+            step.stage.setup()
+            self._ready.add(number)
+        return step.stage
+
+
+def _sliced(rows: list[int], columns: Columns, part: Rows) -> Inputs:
+    start, stop = part
+    return Inputs(rows[start:stop], {name: values[start:stop] for name, values in columns.items()})
