@@ -14,7 +14,6 @@ schema from the first samples (`datasets` takes five) silently drop fields which
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -48,8 +47,11 @@ class Region(NamedTuple):
         """
         if not isinstance(item, Sequence) or len(item) != 7 or not all(_is_number(v) for v in item):
             raise ValueError("not seven numbers")
-        start, end, x1, y1, x2, y2, score = item
-        if not (math.isfinite(start) and start == int(start) and math.isfinite(end) and end == int(end)):
+        try:
+            start, end, x1, y1, x2, y2, score = map(float, item)
+        except OverflowError as error:
+            raise ValueError("a number beyond any range") from error
+        if not (start.is_integer() and end.is_integer()):
             raise ValueError(f"offsets {start}, {end} are not whole numbers")
         return cls(Span(int(start), int(end)), Box(x1, y1, x2, y2), score)
 

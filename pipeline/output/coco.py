@@ -60,7 +60,9 @@ def _entry(sample: Mapping[str, Any], extension: str) -> dict[str, Any]:
     width, height, caption = sample["width"], sample["height"], sample["caption"]
     annotations = []
     boxes = sample.get("boxes") or []
-    ref_exps = sample.get("ref_exps") or [box.span for box in boxes]
+    ref_exps = sample.get("ref_exps")
+    if ref_exps is None:
+        ref_exps = [box.span for box in boxes]
     for grounded, ref_exp in zip(boxes, ref_exps, strict=True):
         x, y, w, h = grounded.box.to_xywh_pixels(width, height)
         annotations.append(

@@ -13,7 +13,7 @@ MAX_SIZE = 8**11 - 1
 # group name | device numbers | prefix and padding; see POSIX.1-1988, "ustar interchange format".
 _HEADER = (
     b"%b" + b"0000644\0" + b"0000000\0" * 2 + b"%b\0" + b"00000000000\0" + b"%06o\0 "
-    b"0" + bytes(100) + b"ustar\00000" + bytes(64) + b"0000000\0" * 2 + bytes(167)
+    b"0" + bytes(100) + b"ustar\00000" + bytes(64) + bytes(16 + 167)
 )  # fmt: skip
 # The checksum is the sum of all bytes of the header, its own field taken as eight spaces.
 _CONSTANT_SUM = sum(_HEADER) - sum(b"%b%b%06o\0 ") + sum(b" " * 8)

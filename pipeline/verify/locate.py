@@ -1,0 +1,91 @@
+"""Which shards there are, which should be there, and what `SHA256SUMS` says of them."""
+
+import contextlib
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.output.checksums import parse_sums
+from schemas.errors import UserError
+
+_TAR_NAME = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz))$")
+_SERIES_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})(\..*)")
+
+
+def find_shards(urls: Iterable[str]) -> list[str]:
+    """Paths, globs, folders (with all tars below them) and fsspec URLs -> the shards, each once.
+
+    Raises `UserError` where a folder or glob has none.
+    """
+    shards: dict[str, None] = {}
+    for url in urls:
+        fs, path = fsspec.core.url_to_fs(url)
+        if re.search(r"[*?\[]", path) and not fs.exists(path):
+            found = [p for p in sorted(fs.glob(path)) if not fs.isdir(p)]
+        elif _TAR_NAME.search(path) and not fs.isdir(path):
+            found = [path]
+        else:
+            found = sorted(p for p in fs.find(path) if _TAR_NAME.search(p))
+        if not found:
+            raise UserError(f"{url} has no shards; give a .tar file, a folder or a glob of them.")
+        local = isinstance(fs, LocalFileSystem)
+        shards |= dict.fromkeys(p if local else fs.unstrip_protocol(p) for p in found)
+    return list(shards)
+
+
+def expected_checksums(shards: Iterable[str]) -> dict[str, str | None]:
+    """What a `SHA256SUMS` beside each shard, or in the folder above, says of it (see `Task`)."""
+
+    @cache
+    def sums_in(fs: Any, folder: str) -> dict[str, str] | None:
+        try:
+            return parse_sums(fs.cat_file(posixpath.join(folder, "SHA256SUMS")))
+        except OSError:
+            return None
+
+    expected: dict[str, str | None] = {}
+    for shard in shards:
+        fs, path = fsspec.core.url_to_fs(shard)
+        folder, name = posixpath.split(path)
+        above, folder_name = posixpath.split(folder)
+        beside = sums_in(fs, folder)
+        higher = sums_in(fs, above)
+        found = (beside or {}).get(name) or (higher or {}).get(f"{folder_name}/{name}")
+        expected[shard] = found or (None if beside is None and higher is None else "")
+    return expected
+
+
+def missing_shards(shards: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """(kind, shard, message) for what lacks among the siblings of `train-00000-of-00042.tar`."""
+    folders: dict[str, tuple[Any, dict[str, str]]] = {}
+    for shard in shards:
+        fs, path = fsspec.core.url_to_fs(shard)
+        folder, name = posixpath.split(path)
+        folders.setdefault(folder, (fs, {}))[1][name] = shard
+    for folder, (fs, given) in folders.items():
+        names = set(given)
+        # Not every filesystem can list (http); then the shards that were given are all we know.
+        with contextlib.suppress(OSError, NotImplementedError):
+            names |= {posixpath.basename(p) for p in fs.ls(folder, detail=False)}
+        numbers: dict[tuple[str, str], dict[str, set[int]]] = {}
+        for name in sorted(names):
+            if match := _SERIES_NAME.fullmatch(name):
+                prefix, number, total, suffix = match.groups()
+                numbers.setdefault((prefix, suffix), {}).setdefault(total, set()).add(int(number))
+        asked = {m.group(1, 4): shard for n, shard in given.items() if (m := _SERIES_NAME.fullmatch(n))}
+        for (prefix, suffix), shard in asked.items():
+            totals = numbers[prefix, suffix]
+            if len(totals) > 1:
+                yield "mixed_series", shard, f"{prefix}: of {' and of '.join(sorted(totals))}"
+            for total, found in totals.items():
+                width = len(total)
+                lacking = [i for i in range(min(int(total), 1_000_000)) if i not in found]
+                if lacking:
+                    first = f"{prefix}-{lacking[0]:0{width}d}-of-{total}{suffix}"
+                    more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+                    yield "missing_shard", posixpath.join(posixpath.dirname(shard), first), f"not there{more}"
