@@ -58,7 +58,7 @@ class Scheduler:
         self._taken = [0] * len(self.steps)
         self._ready: list[deque[int]] = [deque() for _ in self.steps]
         self._repairs: deque[Task] = deque()
-        self._deaths: dict[Task, int] = {}
+        self._deaths: dict[_Identity, int] = {}
         self._splits: dict[tuple[int, int], _Split] = {}
 
     def take(self, allowed: Collection[int]) -> Task | None:
@@ -80,7 +80,7 @@ class Scheduler:
 
     def finished(self, task: Task) -> bool:
         """Notes that a task is done; True if that completes its step on its unit."""
-        self._deaths.pop(task, None)
+        self._deaths.pop(_identity(task), None)
         place = (task.step, task.unit.index)
         if task.rows is not None:
             split = self._splits[place]
@@ -103,7 +103,8 @@ class Scheduler:
         again, until the row that kills stands alone and is blamed. Raises `CannotSplit` for steps
         that do not go by rows.
         """
-        deaths = self._deaths[task] = self._deaths.get(task, 0) + 1
+        identity = _identity(task)
+        deaths = self._deaths[identity] = self._deaths.get(identity, 0) + 1
         rows = task.rows
         if rows is None and task.action == "run":
             count = self.rows_in(task.step, task.unit)
@@ -123,7 +124,7 @@ class Scheduler:
             self._split(task, [(rows[0], middle), (middle, rows[1])], action="run")
 
     def _split(self, task: Task, into: list[Rows], action: str) -> None:
-        self._deaths.pop(task, None)
+        self._deaths.pop(_identity(task), None)
         split = self._splits.setdefault((task.step, task.unit.index), _Split())
         if task.rows is not None:
             split.waiting.discard(task.rows)
@@ -132,6 +133,13 @@ class Scheduler:
         split.pieces.update(into)
         chosen: Any = action
         self._repairs.extend(Task(task.step, task.unit, chosen, rows) for rows in into)
+
+
+_Identity = tuple[int, int, str, Rows | None]
+
+
+def _identity(task: Task) -> _Identity:
+    return (task.step, task.unit.index, task.action, task.rows)
 
 
 class _Split:

@@ -1,0 +1,65 @@
+"""What all tests share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SUPPORT = ROOT / "tests" / "support"
+SHARED = ROOT.parent / "shared"
+
+# Stages of the tests' own are named in recipes as `odd_stages:Class`.
+sys.path.insert(0, str(SUPPORT))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture(scope="session")
+def coco_mini() -> Path:
+    """Eighty photographs of COCO with human captions and boxes."""
+    folder = SHARED / "data" / "coco_mini"
+    if not folder.is_dir():
+        pytest.skip("needs the photographs of coco_mini, which lie beside the project and are not here")
+    return folder
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a recipe into the test's folder; its output goes there, too."""
+
+    def write(
+        source: str,
+        stages: list[str],
+        name: str = "test",
+        output: str = "shard_size: 1GB",
+        extra: str = "",
+        folder: str = "out",
+    ) -> Path:
+        path = tmp_path / f"{name}.yaml"
+        lines = [f"name: {name}", f"source: {{{source}}}", "stages:", *(f"  - {stage}" for stage in stages)]
+        lines += [f"output: {{dir: {tmp_path / folder}, {output}}}", extra]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `pipeline` as a user would, in a process of its own."""
+
+    def call(*arguments: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "120", **env},
+            timeout=300,
+        )
+
+    return call

@@ -1,0 +1,106 @@
+"""Stages that misbehave in ways that real ones do, for the tests of the engine."""
+
+import os
+import signal
+import time
+
+from schemas.columns import Columns, Reject
+from stages.base import GlobalStage, Sketches, Stage
+
+
+class Slow(Stage):
+    """Takes its time, so that a test can kill it in the middle."""
+
+    reads = ("caption",)
+    writes = {"slow": int}
+
+    seconds: float = 0.01
+
+    def process(self, batch: Columns) -> Columns:
+        time.sleep(self.seconds)
+        return {"slow": [len(caption) for caption in batch["caption"]]}
+
+
+class RaisesOn(Stage):
+    """Raises for captions that contain a word, and takes the whole batch down with it."""
+
+    reads = ("caption",)
+    writes = {"fine": bool}
+
+    word: str
+
+    def process(self, batch: Columns) -> Columns:
+        for caption in batch["caption"]:
+            if self.word in caption:
+                raise ValueError(f"cannot bear {self.word}")
+        return {"fine": [True] * len(batch["caption"])}
+
+
+class DiesOn(Stage):
+    """Takes the whole process down, as a segmentation fault in a library does."""
+
+    reads = ("key",)
+    writes = {"alive": bool}
+
+    keys: list[str]
+
+    def process(self, batch: Columns) -> Columns:
+        if set(self.keys) & set(batch["key"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"alive": [True] * len(batch["key"])}
+
+
+class DropsAll(Stage):
+    """Keeps nothing."""
+
+    reads = ("caption",)
+    writes = {"kept": bool}
+
+    def process(self, batch: Columns) -> Columns:
+        return {"kept": [Reject("never_good_enough", 1, 2) for _ in batch["caption"]]}
+
+
+class BreaksContract(Stage):
+    """Returns fewer rows than it was given."""
+
+    reads = ("caption",)
+    writes = {"words": int}
+
+    def process(self, batch: Columns) -> Columns:
+        return {"words": [1]}
+
+
+class FirstOfEachImage(GlobalStage):
+    """Keeps one sample of each image: a global stage, for it must know all parts."""
+
+    reads = ("key", "image_id")
+    writes = {"first": bool}
+    sketches = {"image_id": str}
+    decides = {"_first": bool}
+
+    def sketch(self, part: Columns) -> Columns:
+        return {"image_id": part["image_id"]}
+
+    def decide(self, sketches: Sketches):  # type: ignore[no-untyped-def]
+        seen: set[str] = set()
+        for sketch in sketches:
+            first = []
+            for image_id in sketch["image_id"]:
+                first.append(image_id not in seen)
+                seen.add(image_id)
+            yield {"_first": first}
+
+    def process(self, batch: Columns) -> Columns:
+        return {"first": [True if first else Reject("not_first") for first in batch["_first"]]}
+
+
+class SetupFails(Stage):
+    """Cannot load its model."""
+
+    reads = ("caption",)
+    writes = {"nothing": bool}
+
+    def setup(self) -> None:
+        from schemas.errors import UserError
+
+        raise UserError("the model nowhere/none is not there. Name another with `model`.")
