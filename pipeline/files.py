@@ -100,6 +100,15 @@ def stat(uri: str) -> File | None:
     return None
 
 
+def exists(uri: str) -> bool:
+    """True if there is a file or folder of that name."""
+    if is_local(uri):
+        return Path(uri).exists()
+    with _reaching(uri) as (fs, path):
+        fs.invalidate_cache(path)
+        return bool(fs.exists(path))
+
+
 def stat_all(folder: str, names: Sequence[str | None]) -> list[File | None]:
     """The files of these names, relative to the folder; None for those that are not there.
 

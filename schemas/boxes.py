@@ -59,6 +59,11 @@ class Box(NamedTuple):
         return max(self.x2 - self.x1, 0.0) * max(self.y2 - self.y1, 0.0)
 
 
+def outline_from_pixels(points: Sequence[float], width: float, height: float) -> list[float]:
+    """COCO's polygon (x, y, x, y, ... in pixels) -> the same in 0..1, clipped to the image."""
+    return [min(max(v / (height if i % 2 else width), 0.0), 1.0) for i, v in enumerate(points)]
+
+
 def intersection(a: Box, b: Box) -> float:
     """Area that two boxes share, in 0..1 of the image."""
     width = min(a.x2, b.x2) - max(a.x1, b.x1)

@@ -1,0 +1,26 @@
+"""Which class a source type in a recipe stands for. A plain table; nothing is imported until asked for."""
+
+from pipeline.sources.base import Source
+from schemas.errors import UserError
+from stages.registry import load, suggestion
+
+SOURCES: dict[str, str] = {
+    "webdataset": "pipeline.sources.webdataset:WebdatasetSource",
+    "coco": "pipeline.sources.coco:CocoSource",
+    "huggingface": "pipeline.sources.huggingface:HuggingfaceSource",
+    "table": "pipeline.sources.table:TableSource",
+    "folder": "pipeline.sources.folder:FolderSource",
+    "scenes": "pipeline.sources.scenes:ScenesSource",
+}
+
+
+def source_class(name: str) -> type[Source]:
+    """The class for a source's `type`; `package.module:Class` names one that is not ours.
+
+    Raises `UserError` for a type that is not known.
+    """
+    if name in SOURCES:
+        return load(SOURCES[name])
+    if ":" in name:
+        return load(name)
+    raise UserError(f"there is no source type {name!r}{suggestion(name, list(SOURCES))}")
