@@ -32,12 +32,15 @@ class _Picture(NamedTuple):
 class SampleCheck:
     """Takes a sample's members one by one, keeps what they say of each other, forgets their bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.members: list[str] = []
+        """Extensions seen so far."""
+        self.images = 0
+        self.regions = 0
         self._pictures: list[_Picture] = []
         self._captions: dict[str, str] = {}
         self._record: dict[str, Any] = {}
-        self.images = 0
-        self.regions = 0
 
     def member(self, extension: str, data: bytes) -> Iterator[Problem]:
         """Checks one member by itself. `extension` is all after the name's first dot, in lower case."""

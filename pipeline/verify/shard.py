@@ -1,7 +1,6 @@
 """Reads one shard from its first byte to its last and checks everything in it."""
 
 import hashlib
-import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ import fsspec
 
 from pipeline.output.checksums import HashingFile
 from pipeline.verify.findings import Findings, MemberSet, ShardReport
-from pipeline.verify.sample import IMAGES, TEXTS, SampleCheck
+from pipeline.verify.sample import IMAGES, TEXTS, Problem, SampleCheck
 
 MAX_IMAGE = 256 << 20
 MAX_TEXT = 16 << 20
@@ -20,9 +19,6 @@ MAX_TEXT = 16 << 20
 MAX_EXTENDED_HEADER = 1 << 20
 MAX_MEMBER_SETS = 64
 _CHUNK = 1 << 20
-
-# How webdataset and `datasets` take a member's name apart.
-_MEMBER_NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
 
 
 class Task(NamedTuple):
@@ -81,24 +77,7 @@ class _StrictTarInfo(tarfile.TarInfo):
 
 def _check_tar(file: HashingFile, report: ShardReport, add: Callable[[str, str, str], None]) -> None:
     seen: set[bytes] = set()
-    key, extensions, sample = "", dict[str, None](), SampleCheck()
-
-    def finish() -> None:
-        if not extensions:
-            return
-        for problem in sample.finish():
-            add(problem.kind, key, problem.message)
-        report.samples += 1
-        report.images += sample.images
-        report.regions += sample.regions
-        members = tuple(sorted(extensions))
-        if seen_before := report.member_sets.get(members):
-            report.member_sets[members] = seen_before._replace(samples=seen_before.samples + 1)
-        elif len(report.member_sets) < MAX_MEMBER_SETS:
-            report.member_sets[members] = MemberSet(1, report.shard, key)
-        else:
-            add("member_set", key, f"more than {MAX_MEMBER_SETS} different sets in this shard")
-
+    sample: SampleCheck | None = None
     with tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictTarInfo) as tar:
         for info in _members(tar):
             if info.isdir():
@@ -108,30 +87,63 @@ def _check_tar(file: HashingFile, report: ShardReport, add: Callable[[str, str, 
             if not info.isreg():
                 add("not_a_file", "", info.name)
                 continue
-            match = _MEMBER_NAME.fullmatch(info.name)
-            if not match:
+            key, extension = key_and_extension(info.name)
+            if not key:
                 add("no_extension", "", info.name)
                 continue
-            extension = match[2].lower()
-            if match[1] != key or not extensions:
-                finish()
-                report.in_key_order &= key <= match[1]
-                key, extensions, sample = match[1], {}, SampleCheck()
+            if sample is None or key != sample.key:
+                if sample:
+                    _finish(sample, report, add)
+                    report.in_key_order &= sample.key < key
+                sample = SampleCheck(key)
                 digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).digest()
                 if digest in seen:
                     add("duplicate_key", key, "came before in this shard")
                 seen.add(digest)
-            if extension in extensions:
+            if extension in sample.members:
                 add("duplicate_member", key, f".{extension}")
                 continue
-            extensions[extension] = None
-            for kind, message in _check_member(tar, info, extension, sample):
-                add(kind, key, message)
-        finish()
-        if not report.samples:
+            sample.members.append(extension)
+            for problem in _check_member(tar, info, extension, sample):
+                add(problem.kind, key, problem.message)
+        if sample:
+            _finish(sample, report, add)
+        else:
             add("no_samples", "", "nothing in it that a reader would take for a sample")
         if any(chunk.strip(b"\0") for chunk in iter(lambda: tar.fileobj.read(_CHUNK), b"")):
             add("after_end", "", "two tars glued together, perhaps")
+
+
+def key_and_extension(name: str) -> tuple[str, str]:
+    """A member's name as webdataset and `datasets` take it apart, at the first dot behind the last slash.
+
+    An empty key stands for a name that they skip.
+
+    >>> key_and_extension("v1.0/00017.seg.PNG")
+    ('v1.0/00017', 'seg.png')
+    """
+    folder, slash, base = name.rpartition("/")
+    folder += slash
+    stem, dot, extension = base.partition(".")
+    if not dot or (not stem and "." in folder):
+        return "", ""
+    key = folder + stem
+    return (key, extension.lower()) if key else ("", "")
+
+
+def _finish(sample: SampleCheck, report: ShardReport, add: Callable[[str, str, str], None]) -> None:
+    for problem in sample.finish():
+        add(problem.kind, sample.key, problem.message)
+    report.samples += 1
+    report.images += sample.images
+    report.regions += sample.regions
+    members = tuple(sorted(sample.members))
+    if before := report.member_sets.get(members):
+        report.member_sets[members] = before._replace(samples=before.samples + 1)
+    elif len(report.member_sets) < MAX_MEMBER_SETS:
+        report.member_sets[members] = MemberSet(1, report.shard, sample.key)
+    else:
+        add("member_set", sample.key, f"more than {MAX_MEMBER_SETS} different sets in this shard")
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -148,12 +160,12 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def _check_member(
     tar: tarfile.TarFile, info: tarfile.TarInfo, extension: str, sample: SampleCheck
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Problem]:
     kind = extension.rpartition(".")[2]
     if kind not in IMAGES and kind not in TEXTS and kind != "json":
         return
     if info.size > (MAX_IMAGE if kind in IMAGES else MAX_TEXT):
-        yield "too_large", f".{extension} has {info.size:,} bytes"
+        yield Problem("too_large", f".{extension} has {info.size:,} bytes")
         return
     content = tar.extractfile(info)
     yield from sample.member(extension, content.read() if content else b"")
