@@ -1,5 +1,7 @@
 """What all grounders share: they turn the noun chunks of a caption into candidate boxes."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from schemas.columns import GroundedBox
@@ -12,7 +14,7 @@ class Ground(Stage):
     "a dog", "a field" -> [GroundedBox(Span(0, 5), Box(.1, .2, .5, .9), 0.83, "model@rev", "a dog")]
     """
 
-    reads = ("caption", "noun_chunks")
+    reads: ClassVar[tuple[str, ...]] = ("caption", "noun_chunks")
     writes = {"candidates": list[GroundedBox]}
 
     grounder: str

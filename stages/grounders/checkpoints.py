@@ -1,0 +1,102 @@
+"""Finds a transformers checkpoint, in a folder or on the hub, and says which one exactly it is."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from schemas.errors import UserError
+
+CONTENT = {".json", ".safetensors", ".txt"}
+"""Files of a folder that decide what a model says: weights, configuration, vocabulary."""
+
+
+class Checkpoint(NamedTuple):
+    """>>> Checkpoint("IDEA-Research/grounding-dino-tiny", "a2bb814dd30d...", "grounding-dino")"""
+
+    source: str
+    """Hub id or folder, as `from_pretrained` takes it."""
+    revision: str
+    """Commit of the hub, or digest of the folder's content."""
+    model_type: str
+    """Architecture, in the words of its `config.json`."""
+
+    @property
+    def is_local(self) -> bool:
+        return Path(self.source).is_dir()
+
+    @property
+    def label(self) -> str:
+        """Name and short revision: `IDEA-Research/grounding-dino-tiny@a2bb814dd30d`."""
+        name = Path(self.source).resolve().name if self.is_local else self.source
+        return f"{name}@{self.revision[:12]}"
+
+
+def find(model: str, revision: str | None = None) -> Checkpoint:
+    """The checkpoint of this name, without its weights; `revision` is a branch, tag or commit.
+
+    The hub is asked which commit a branch is at; where it cannot be reached, the cache on this
+    machine answers. Raises `UserError` if there is no such checkpoint.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise UserError(f"model {model!r} is a folder and has no revisions; leave out model_revision")
+        return Checkpoint(str(folder), _content_digest(folder), _model_type(model, folder / "config.json"))
+    config = _download_config(model, revision)
+    return Checkpoint(model, config.parent.name, _model_type(model, config))
+
+
+def _model_type(model: str, config: Path) -> str:
+    try:
+        return str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+    except FileNotFoundError:
+        raise UserError(
+            f"folder {model!r} has no config.json; save a model there with save_pretrained"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"config.json of model {model!r} cannot be used: {error!r}") from error
+
+
+def _content_digest(folder: Path) -> str:
+    files = sorted(p for p in folder.iterdir() if p.suffix in CONTENT and p.is_file())
+    parts = [f"{p.name} {_file_digest(p, p.stat().st_size, p.stat().st_mtime_ns)}" for p in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@functools.cache
+def _file_digest(path: Path, size: int, changed: int) -> str:
+    """All of it, half a second for a gigabyte: fine-tuning changes weights and neither size nor head."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download_config(model: str, revision: str | None) -> Path:
+    """`config.json` in the cache of the hub, under `snapshots/<commit>/`."""
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        return Path(hf_hub_download(model, "config.json", revision=revision))
+    except errors.GatedRepoError as error:
+        raise UserError(
+            f"model {model!r} is gated; accept its terms on the hub, then `hf auth login`"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise UserError(
+            f"model {model!r} has no revision {revision!r}; give a branch, tag or commit of it"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise UserError(
+            f"model {model!r} is neither a folder nor a model on the hub; check the name, "
+            "or `hf auth login` if it is private"
+        ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise UserError(
+            f"model {model!r} is neither a folder nor in the hub's cache here, and the hub cannot be "
+            f"reached; run `hf download {model}` where it can, or give a folder"
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise UserError(f"model {model!r} has no config.json; it is no transformers model") from error
+    except OSError as error:
+        raise UserError(f"model {model!r} cannot be looked up on the hub: {error}") from error
