@@ -26,16 +26,21 @@ def find_shards(urls: Iterable[str]) -> list[str]:
     for url in urls:
         fs, path = fsspec.core.url_to_fs(url)
         if re.search(r"[*?\[]", path) and not fs.exists(path):
-            found = [p for p in sorted(fs.glob(path)) if not fs.isdir(p)]
+            found = [p for p in sorted(fs.glob(path)) if _is_visible(p) and not fs.isdir(p)]
         elif _TAR_NAME.search(path) and not fs.isdir(path):
             found = [path]
         else:
-            found = sorted(p for p in fs.find(path) if _TAR_NAME.search(p))
+            found = sorted(p for p in fs.find(path) if _is_visible(p) and _TAR_NAME.search(p))
         if not found:
             raise UserError(f"{url} has no shards; give a .tar file, a folder or a glob of them.")
         local = isinstance(fs, LocalFileSystem)
         shards |= dict.fromkeys(p if local else fs.unstrip_protocol(p) for p in found)
     return list(shards)
+
+
+def _is_visible(path: str) -> bool:
+    """Not the unfinished file of a run that goes on, or was killed."""
+    return not posixpath.basename(path).startswith(".")
 
 
 def expected_checksums(shards: Iterable[str]) -> dict[str, str | None]:

@@ -365,6 +365,13 @@ def test_series_of_shards(present, asked, kinds, tmp_path):
     assert found(tmp_path / f"{asked}.tar") == kinds
 
 
+@pytest.mark.parametrize("asked", ["", "*", "*.tar"])
+def test_unfinished_files_are_no_shards(asked, tmp_path):
+    (tmp_path / "x.tar").write_bytes(WHOLE)
+    (tmp_path / ".tmp-0123-y.tar").write_bytes(WHOLE[:600])
+    assert found(tmp_path / asked) == {}
+
+
 def test_a_shard_that_is_not_there(tmp_path):
     assert found(tmp_path / "x.tar") == {"unreadable": 1}
 
