@@ -33,7 +33,7 @@ class _Series(BaseModel):
 
     version: int = Field(default=VERSION, ge=VERSION, le=VERSION)
     seed: int
-    size: int = Field(ge=32, le=4096)
+    size: int = Field(ge=32, le=2048)
     min_objects: int = Field(ge=1, le=8)
     max_objects: int = Field(ge=1, le=8)
 
@@ -58,7 +58,7 @@ class ScenesSource(Source):
     """Number of images."""
     seed: int = 0
     """Another seed gives other images."""
-    size: int = Field(default=224, ge=32, le=4096)
+    size: int = Field(default=224, ge=32, le=2048)
     """Pixels of the longer side; half of the images are square, the others 4:3 or 3:4."""
     min_objects: int = Field(default=1, ge=1, le=8)
     """Fewest objects in an image."""

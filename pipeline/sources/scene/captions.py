@@ -12,7 +12,8 @@ from random import Random
 from typing import NamedTuple
 
 from pipeline.sources.scene import relations
-from pipeline.sources.scene.layout import Scene
+from pipeline.sources.scene.layout import Scene, meet
+from schemas.boxes import Box
 from schemas.columns import Span
 
 
@@ -31,8 +32,8 @@ class Caption(NamedTuple):
 
 
 PREPOSITIONS = {
-    "left": ("to the left of", "to the left of", "left of", "on the left side of"),
-    "right": ("to the right of", "to the right of", "right of", "on the right side of"),
+    "left": ("to the left of", "on the left of"),
+    "right": ("to the right of", "on the right of"),
     "above": ("above", "above", "over"),
     "below": ("below", "under", "beneath", "underneath"),
     "beside": ("next to", "beside"),
@@ -42,6 +43,8 @@ PREPOSITIONS = {
     "inside": ("inside", "within"),
     "around": ("around", "surrounding"),
 }
+TELLING = ("front", "behind", "inside", "around")
+"""Where one of these holds, nobody says "above" or "near" instead."""
 COMPARISONS = {"smaller": ("smaller than",), "larger": ("larger than", "bigger than")}
 SIZE_WORDS = {
     "small": ("small", "small", "small", "little"),
@@ -125,17 +128,21 @@ SENTENCES: tuple[tuple[str, ...], ...] = (
     ("there {is x} {a x}, {a y}, {a z}, {a w} and {a v}{tail}",),
 )
 
-HOW_MANY = (0, 3, 8, 6, 2, 1)
+HOW_MANY = (0, 2, 8, 6, 2, 1)
 """How often a caption speaks of so many referents, where the scene has them."""
 TRIES = 8
+"""How often another caption is made up before a repeated one is taken."""
+ORDERS = 4
+"""How many orders of the referents a template is tried with."""
 
 
 def describe(scene: Scene, rng: Random, count: int) -> list[Caption]:
     """So many captions of a scene, all different unless it is too simple for that."""
+    speaker = _Speaker(scene, rng)
     captions: list[Caption] = []
     for _ in range(count):
         for _ in range(TRIES):
-            caption = _caption(scene, rng)
+            caption = _caption(speaker)
             if all(caption.text != other.text for other in captions):
                 break
         captions.append(caption)
@@ -168,6 +175,22 @@ class _Speaker:
     def __init__(self, scene: Scene, rng: Random) -> None:
         self.scene = scene
         self.rng = rng
+        self.groupings: dict[int, list[_Referent]] = {}
+
+    def referents(self) -> list[_Referent]:
+        """The objects; those alike in noun, colour and size, or in fewer of these, are taken together."""
+        features = self.rng.choices((1, 2, 3), (7, 8, 5))[0]
+        if features not in self.groupings:
+            self.groupings[features] = _referents(self.scene, features)
+        return self.groupings[features]
+
+    def ordered(self, referents: list[_Referent]) -> list[_Referent]:
+        """In random order, but half of the time the first is followed by what it has to do with: its
+        like ("the red star above the blue star"), what it covers, what is inside it."""
+        x, *others = self.rng.sample(referents, len(referents))
+        if self.rng.random() < 0.5:
+            others.sort(key=lambda other: other.noun != x.noun and not self._touch(x, other))
+        return [x, *others]
 
     def a(self, x: _Referent) -> _Said:
         words = self._words(x, self.rng.choice(x.ways))
@@ -207,20 +230,11 @@ class _Speaker:
 
     def place(self, x: _Referent) -> _Said:
         """Where in the image it is: only a place that is right for all of its objects."""
-        boxes = [self.scene.things[i].box for i in x.things]
-        across = {_third((box.x1 + box.x2) / 2, ("left", "", "right")) for box in boxes}
-        down = {_third((box.y1 + box.y2) / 2, ("top", "", "bottom")) for box in boxes}
-        column = across.pop() if len(across) == 1 else ""
-        row = down.pop() if len(down) == 1 else ""
-        if column and row:
-            return f"in the {row} {column} corner"
-        if column:
-            return self.rng.choice((f"on the {column}", f"on the {column} side"))
-        if row:
-            return self.rng.choice((f"at the {row}", f"near the {row}"))
-        if across or down or len(x.things) > 1:
+        options = [_places(self.scene.things[i].box) for i in x.things]
+        known = [place for place in options[0] if all(place in others for others in options)]
+        if not known:
             raise _Refusal
-        return self.rng.choice(("in the middle", "in the center"))
+        return self.rng.choice(known)
 
     def picture(self) -> _Said:
         return self.rng.choice(PICTURES)
@@ -248,7 +262,9 @@ class _Speaker:
         article = "the"
         if len(x.things) > 1:
             number = NUMBERS[len(x.things)]
-            article = self.rng.choice(("the", f"the {number}", "both" if number == "two" else f"all {number}"))
+            article = self.rng.choice(
+                ("the", f"the {number}", "both" if number == "two" else f"all {number}")
+            )
         return f"{article} {self._words(x, way)}", x.things
 
     def _words(self, x: _Referent, way: tuple[bool, bool]) -> str:
@@ -264,7 +280,12 @@ class _Speaker:
         known = [name for name in self._relations(x, y) if name in words]
         if not known:
             raise _Refusal
-        return self.rng.choice(words[self.rng.choice(known)])
+        telling = [name for name in known if name in TELLING]
+        return self.rng.choice(words[self.rng.choice(telling or known)])
+
+    def _touch(self, x: _Referent, y: _Referent) -> bool:
+        things = self.scene.things
+        return any(meet(things[i].box, things[j].box) for i in x.things for j in y.things)
 
 
 _SLOTS: dict[str, Callable[..., _Said]] = {
@@ -311,19 +332,19 @@ _FRAGMENTS = tuple(tuple(map(_compiled, templates)) for templates in FRAGMENTS)
 _SENTENCES = tuple(tuple(map(_compiled, templates)) for templates in SENTENCES)
 
 
-def _caption(scene: Scene, rng: Random) -> Caption:
-    speaker = _Speaker(scene, rng)
-    while True:
-        referents = _referents(scene, rng)
+def _caption(speaker: _Speaker) -> Caption:
+    rng = speaker.rng
+    while True:  # Ends for sure: `{a x}` never refuses.
+        referents = speaker.referents()
         known = range(1, min(len(referents), len(HOW_MANY) - 1) + 1)
         about = rng.choices(known, [HOW_MANY[k] for k in known])[0]
         whole = rng.random() < 0.55
         template = rng.choice((_SENTENCES if whole else _FRAGMENTS)[about])
-        try:
-            caption = _filled(template, speaker, referents)
-        except _Refusal:
-            continue  # Ends for sure: `{a x}` never refuses.
-        return _styled(caption, whole, rng)
+        for _ in range(ORDERS):
+            try:
+                return _styled(_filled(template, speaker, speaker.ordered(referents)), whole, rng)
+            except _Refusal:
+                continue
 
 
 def _filled(template: _Template, speaker: _Speaker, referents: Sequence[_Referent]) -> Caption:
@@ -356,16 +377,12 @@ def _styled(caption: Caption, whole: bool, rng: Random) -> Caption:
     return Caption(text, caption.phrases)
 
 
-def _referents(scene: Scene, rng: Random) -> list[_Referent]:
-    """The scene's objects, told apart by noun alone or by colour and size too, in random order."""
-    fine = rng.random()
+def _referents(scene: Scene, features: int) -> list[_Referent]:
+    """The scene's objects, told apart by the noun alone, or by the first 2 or 3 features."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for i, thing in enumerate(scene.things):
-        features = (thing.noun, thing.colour, thing.size)
-        groups.setdefault(features[: 1 if fine < 0.35 else 2 if fine < 0.75 else 3], []).append(i)
-    referents = [_referent(scene, things) for things in groups.values()]
-    rng.shuffle(referents)
-    return referents
+        groups.setdefault((thing.noun, thing.colour, thing.size)[:features], []).append(i)
+    return [_referent(scene, things) for things in groups.values()]
 
 
 def _referent(scene: Scene, members: list[int]) -> _Referent:
@@ -387,8 +404,18 @@ def _referent(scene: Scene, members: list[int]) -> _Referent:
     return _Referent(tuple(members), things[0].noun, size, colour, tuple(plain or ways))
 
 
-def _third(position: float, names: tuple[str, str, str]) -> str:
-    return names[0] if position < 0.36 else names[2] if position > 0.64 else names[1]
+def _places(box: Box) -> list[str]:
+    """Where in the image a box is, going by its middle: "on the left", or the corner if far in it."""
+    x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+    if 0.38 < x < 0.62 and 0.38 < y < 0.62:
+        return ["in the middle", "in the center"]
+    column, row = "left" if x < 0.5 else "right", "top" if y < 0.5 else "bottom"
+    across, down = abs(x - 0.5), abs(y - 0.5)
+    if across > 0.2 and down > 0.2:
+        return [f"in the {row} {column} corner"]
+    if across > 0.16:
+        return [f"on the {column}", f"on the {column} side"]
+    return [f"at the {row}", f"near the {row}"] if down > 0.16 else []
 
 
 def _plural(noun: str) -> str:

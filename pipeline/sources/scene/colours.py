@@ -59,7 +59,13 @@ def distance(a: RGB, b: RGB) -> float:
     return ((2 + red / 256) * dr**2 + 4 * dg**2 + (2 + (255 - red) / 256) * db**2) ** 0.5
 
 
-def shaded(colour: RGB, amount: float) -> RGB:
-    """The colour moved towards black by `amount` (0..1), or towards white if it is dark already."""
-    target = 0 if sum(colour) > 240 else 255
-    return tuple(round(c + (target - c) * amount) for c in colour)  # type: ignore[return-value]
+def shaded(colour: RGB, amount: float, tone: Tone) -> RGB:
+    """The colour moved by `amount` (0..1) away from its background: towards black on a light one.
+
+    Black and white can only move towards it, so they do by half as much.
+    """
+    target = 0 if sum(tone.first) > 384 else 255
+    if abs(sum(colour) - 3 * target) < 60:
+        target, amount = 255 - target, amount / 2
+    red, green, blue = (round(c + (target - c) * amount) for c in colour)
+    return red, green, blue

@@ -6,7 +6,7 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw
 
-from pipeline.sources.scene.colours import COLOURS, RGB, shaded
+from pipeline.sources.scene.colours import COLOURS, RGB, Tone, shaded
 from pipeline.sources.scene.layout import Scene, Thing
 from pipeline.sources.scene.shapes import Point, silhouette
 
@@ -20,16 +20,8 @@ def paint(scene: Scene, size: int) -> Image.Image:
     """The scene as an RGB image whose longer side has `size` pixels."""
     image = background(scene, size)
     for thing in scene.things:
-        _paint_thing(image, thing, size)
+        _paint_thing(image, thing, size, scene.background.tone)
     return image
-
-
-def mask(thing: Thing, width: int, height: int, scale: int) -> Image.Image:
-    """Where the object is, as if nothing covered it: mode L, `scale` pixels to the unit of length."""
-    whole = Image.new("L", (width, height))
-    patch = _Patch(thing, scale, (width, height))
-    whole.paste(patch.shrunk(patch.mask), patch.corner)
-    return whole
 
 
 def background(scene: Scene, size: int) -> Image.Image:
@@ -66,7 +58,10 @@ def background(scene: Scene, size: int) -> Image.Image:
 
 
 class _Patch:
-    """The part of the picture that an object takes up, `FINE` times as large while it is drawn."""
+    """The part of the picture that an object takes up, `FINE` times as large while it is drawn.
+
+    `scale` is pixels to the scene's unit of length.
+    """
 
     def __init__(self, thing: Thing, scale: int, image_size: tuple[int, int]) -> None:
         self.thing = thing
@@ -88,8 +83,7 @@ class _Patch:
         thing = self.thing
         left, top = thing.x * self.scale - self.corner[0], thing.y * self.scale - self.corner[1]
         reach = thing.radius * self.scale
-        # Pillow's polygons take in the pixels of their rim, whose centres are half a pixel away.
-        return [((left + reach * u) * FINE - 0.5, (top + reach * v) * FINE - 0.5) for u, v in polygon]
+        return [((left + reach * u) * FINE, (top + reach * v) * FINE) for u, v in polygon]
 
     def filled(self, polygon: Sequence[Point]) -> Image.Image:
         fine = Image.new("L", (self.size[0] * FINE, self.size[1] * FINE))
@@ -107,7 +101,7 @@ class _Patch:
         return fine.reduce(FINE)
 
 
-def _paint_thing(image: Image.Image, thing: Thing, size: int) -> None:
+def _paint_thing(image: Image.Image, thing: Thing, size: int, tone: Tone) -> None:
     patch = _Patch(thing, size, image.size)
     shape = silhouette(thing.noun, thing.degrees)
     colour = COLOURS[thing.colour]
@@ -117,7 +111,7 @@ def _paint_thing(image: Image.Image, thing: Thing, size: int) -> None:
 
     lay(colour, patch.mask)
     for detail in shape.details:
-        lay(shaded(colour, detail.shade), patch.filled(detail.polygon))
+        lay(shaded(colour, detail.shade, tone), patch.filled(detail.polygon))
     if thing.outlined:
         for rim in filter(None, (shape.outline, shape.hole)):
-            lay(shaded(colour, 0.6), patch.rim(rim))
+            lay(shaded(colour, 0.6, tone), patch.rim(rim))

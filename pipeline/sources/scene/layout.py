@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipeline.sources.scene.colours import SKY_AND_GRASS, TONES, Tone, visible_on
 from pipeline.sources.scene.shapes import HOLE, SHAPES, Mask, Points, clipped, silhouette
-from schemas.boxes import Box, intersection
+from schemas.boxes import Box
 
 SIZES: dict[str, tuple[float, float]] = {
     "small": (0.065, 0.085),
@@ -96,14 +96,19 @@ def visible_share(thing: Thing, front: Sequence[Thing], width: float, height: fl
     points = thing.points
     seen = ((points >= 0) & (points <= (width, height))).all(axis=1)
     for other in front:
-        if intersection(thing.box, other.box) > 0:
+        if meet(thing.box, other.box):
             seen &= ~other.covers(points)
     return float(seen.mean())
 
 
+def meet(a: Box, b: Box) -> bool:
+    """True if two boxes share some area."""
+    return a.x1 < b.x2 and b.x1 < a.x2 and a.y1 < b.y2 and b.y1 < a.y2
+
+
 def hidden_by(thing: Thing, other: Thing) -> float:
     """Share of an object, 0..1, that another one would cover if it were in front."""
-    return float(other.covers(thing.points).mean()) if intersection(thing.box, other.box) > 0 else 0.0
+    return float(other.covers(thing.points).mean()) if meet(thing.box, other.box) else 0.0
 
 
 def _next(
@@ -116,10 +121,14 @@ def _next(
         noun = twin.noun
         colour = twin.colour if rng.random() < 0.6 else colour
         size = twin.size if rng.random() < 0.6 else size
+    if noun == "ring" and rng.random() < 0.5:
+        size = "large"  # Room for something inside.
     outlined = rng.random() < 0.35
     turn = SHAPES[noun].turn
     degrees = rng.randrange(-turn, turn + 1, 5) if rng.random() < 0.5 else 0
     place, partner = _wish(rng, things)
+    if partner and partner.colour == colour:
+        outlined = True  # Or nobody could tell the two apart.
     for attempt in range(TRIES):
         if attempt == TRIES // 2:
             size, place, partner = "small", "free", None
@@ -139,7 +148,8 @@ def _next(
         box = _tight_box(noun, degrees, radius, x, y, width, height)
         thing = Thing(noun, colour, size, outlined, radius, degrees, x, y, box)
         if _fits(thing, things, place, partner, width, height):
-            return thing
+            # Digits that mean nothing would only fill the metadata.
+            return thing._replace(box=Box(*(round(v, 6) for v in box)))
     return None
 
 
@@ -149,7 +159,7 @@ def _wish(rng: Random, things: list[Thing]) -> tuple[str, Thing | None]:
     roll = rng.random()
     if rings and roll < 0.5:
         return "inside", rings[0]
-    if things and roll < 0.22:
+    if things and roll < 0.3:
         return "over", rng.choice(things)
     return ("edge" if roll > 0.92 else "free"), None
 
@@ -158,7 +168,7 @@ def _fits(
     thing: Thing, things: list[Thing], place: str, partner: Thing | None, width: float, height: float
 ) -> bool:
     """True if the object touches none but its partner, and no object is hidden too much."""
-    if any(other is not partner and intersection(thing.box, other.box) > 0 for other in things):
+    if any(other is not partner and meet(thing.box, other.box) for other in things):
         return False
     if place == "edge":
         return visible_share(thing, (), width, height) >= MIN_VISIBLE
@@ -177,13 +187,11 @@ def _tight_box(
     noun: str, degrees: int, radius: float, x: float, y: float, width: float, height: float
 ) -> Box:
     shape = silhouette(noun, degrees)
-    x1, y1, x2, y2 = (
-        centre + radius * reach for centre, reach in zip((x, y, x, y), shape.extent, strict=True)
-    )
-    if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
-        # What is cut off may be what reached highest, so the extent has to be measured anew.
-        inside = clipped([(x + radius * u, y + radius * v) for u, v in shape.outline], width, height)
-        xs, ys = zip(*inside, strict=True)
-        x1, y1, x2, y2 = min(xs), min(ys), max(xs), max(ys)
-    box = Box.from_pixels(x1, y1, x2, y2, width, height).clipped()
-    return Box(*(round(v, 6) for v in box))
+    x1, y1, x2, y2 = shape.extent
+    x1, y1, x2, y2 = x + radius * x1, y + radius * y1, x + radius * x2, y + radius * y2
+    if x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height:
+        return Box.from_pixels(x1, y1, x2, y2, width, height)
+    # What is cut off may be what reached highest, so the extent has to be measured anew.
+    inside = clipped([(x + radius * u, y + radius * v) for u, v in shape.outline], width, height)
+    xs, ys = zip(*inside, strict=True)
+    return Box.from_pixels(min(xs), min(ys), max(xs), max(ys), width, height).clipped()

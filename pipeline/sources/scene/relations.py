@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from pipeline.sources.scene.layout import MIN_OVERLAP, Scene, Thing, hidden_by
+from pipeline.sources.scene.layout import MIN_OVERLAP, Scene, Thing, hidden_by, meet
 from pipeline.sources.scene.shapes import HOLE
-from schemas.boxes import intersection
 
 NEAR = 0.06
 """Widest gap between things that are near each other, in lengths of the image's longer side."""
 CLEARLY = 1.3
 """What is larger is larger by at least this factor."""
+MAINLY = 1.4
+"""What is to the left is so many times farther to the left than up or down."""
 
 
 def shared(scene: Scene, some: Sequence[int], others: Sequence[int]) -> list[str]:
@@ -23,7 +24,7 @@ def relations(scene: Scene, i: int, j: int) -> list[str]:
     inside, around, smaller, larger."""
     a, b = scene.things[i], scene.things[j]
     found = _directions(scene, a, b)
-    if intersection(a.box, b.box) > 0:
+    if meet(a.box, b.box):
         found += _overlaps(a, b) if i > j else [_CONVERSE[name] for name in _overlaps(b, a)]
     else:
         found += _closeness(scene, a, b)
@@ -38,14 +39,15 @@ _CONVERSE = {"front": "behind", "inside": "around"}
 
 
 def _directions(scene: Scene, a: Thing, b: Thing) -> list[str]:
-    """One direction, the main one, and only if neither reaches to the other's middle."""
+    """The main direction, if there clearly is one and neither reaches to the other's middle."""
     (ax, ay), (bx, by) = _middle(a), _middle(b)
-    if abs(ax - bx) * scene.width >= abs(ay - by) * scene.height:
+    across, down = abs(ax - bx) * scene.width, abs(ay - by) * scene.height
+    if across >= MAINLY * down:
         if a.box.x2 <= bx and ax <= b.box.x1:
             return ["left"]
         if b.box.x2 <= ax and bx <= a.box.x1:
             return ["right"]
-    else:
+    elif down >= MAINLY * across:
         if a.box.y2 <= by and ay <= b.box.y1:
             return ["above"]
         if b.box.y2 <= ay and by <= a.box.y1:
