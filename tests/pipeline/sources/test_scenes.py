@@ -17,10 +17,10 @@ import pytest
 from PIL import Image, ImageChops
 from pydantic import ValidationError
 
-from pipeline.sources.scene.captions import NUMBERS, PREPOSITIONS, SIZE_WORDS
 from pipeline.sources.scene.colours import COLOURS, SKY_AND_GRASS, TONES, visible_on
 from pipeline.sources.scene.drawing import background, paint
 from pipeline.sources.scene.layout import PATTERNS, Background, Scene, Thing, compose
+from pipeline.sources.scene.phrasebook import NUMBERS, PREPOSITIONS, SIZE_WORDS
 from pipeline.sources.scene.relations import relations
 from pipeline.sources.scene.shapes import SHAPES, clipped, silhouette
 from pipeline.sources.scenes import VERSION, ScenesSource, draw
