@@ -32,7 +32,8 @@ class RunnerName(StrEnum):
 
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="A recipe file, or the name of one that comes along, such as `grit`.")
+    str,
+    typer.Argument(help="A recipe file, one that comes along (such as `grit`), or the folder of a run."),
 ]
 SetOption = Annotated[
     Optional[list[str]],  # noqa: UP045 (typer wants it spelled so)
@@ -96,7 +97,7 @@ def run(
     samples = done.totals["write"].rows_out
     console.print(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
     console.print(f"report: {done.report}")
-    console.print(f"one sample's story: pipeline why KEY {recipe}", markup=False)
+    console.print(f"one sample's story: pipeline why KEY {folder}", markup=False)
 
 
 @app.command()
@@ -196,14 +197,17 @@ def stages(
 @app.command()
 def verify(
     shards: Annotated[list[str], typer.Argument(help="Tars, globs, URLs, or the folder of a dataset.")],
-    jobs: Annotated[int, typer.Option(min=1, help="Shards checked at a time.")] = 1,
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Shards checked at a time.  [default: one for each core]"),
+    ] = None,
 ) -> None:
     """Check any webdataset: images, members, spans, boxes, checksums."""
     from pipeline.verify import render
     from pipeline.verify import verify as check
 
     report = check(shards, jobs=jobs)
-    console.print(render(report), markup=False)
+    typer.echo(render(report))
     if not report.ok:
         raise typer.Exit(1)
 
@@ -269,6 +273,16 @@ def _print_options(title: str, cls: Any) -> None:
         table.add_row(f"    {option}", default, " ".join((info.description or "").split()))
     console.print(table)
     console.print()
+
+
+def _meaning(cls: Any, option: str) -> str:
+    """The string under an option, where the class itself or one that it builds on has it."""
+    described = (c.model_fields[option].description for c in cls.__mro__ if option in _fields(c))
+    return next((text for text in described if text), "")
+
+
+def _fields(cls: Any) -> dict[str, Any]:
+    return getattr(cls, "model_fields", {})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ next. The last pass works on output shards instead of parts.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -74,7 +74,8 @@ class Step:
         return self.kind in ("source", "stage", "process")
 
 
-class Unit(NamedTuple):
+@dataclass(frozen=True)
+class Unit:
     """What a task works on: a part of the source, or a shard of the output."""
 
     index: int
@@ -132,6 +133,10 @@ class Parts:
         ids = [name[:DIGITS].encode() for name in names if name.endswith(SUFFIX)]
         return np.isin(self.ids, np.array(ids, dtype=f"S{DIGITS}"))
 
+    def done_ids(self, names: Sequence[str]) -> list[str]:
+        """The ids of those parts."""
+        return [part.decode() for part in self.ids[self.done(names)]]
+
     def save(self, store: Store, name: str) -> None:
         table = pa.table({"id": pa.array([i.decode() for i in self.ids]), "spec": self.specs})
         with store.writing(name) as file, pa.ipc.new_file(file, table.schema) as writer:
@@ -156,11 +161,14 @@ class Shards:
 
     def __getitem__(self, index: int) -> Unit:
         shard = self.shards[index]
-        return Unit(index, shard.name, shard._asdict())
+        return Unit(index, shard.name, asdict(shard))
 
     def done(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         have = {name.removesuffix(SUFFIX) for name in names}
         return np.array([shard.name in have for shard in self.shards], dtype=bool)
+
+    def done_ids(self, names: Sequence[str]) -> list[str]:
+        return [shard.name for shard, done in zip(self.shards, self.done(names), strict=True) if done]
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,19 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
 
 
 def find_recipe(name: str) -> Path:
-    """A path as given, else the recipe of that name that is installed with us."""
-    for candidate in (Path(name), RECIPES / Path(name).name, RECIPES / f"{name}.yaml"):
+    """A path as given, the recipe recorded in a folder of a run, or one of ours of that name."""
+    for candidate in (
+        Path(name),
+        Path(name) / "recipe.yaml",
+        RECIPES / Path(name).name,
+        RECIPES / f"{name}.yaml",
+    ):
         if candidate.is_file():
             return candidate
     known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    raise UserError(f"there is no recipe {name}; give a path, or one of ours: {', '.join(known)}")
+    raise UserError(
+        f"there is no recipe {name}; give a path, the folder of a run, or one of ours: {', '.join(known)}"
+    )
 
 
 def missing_packages(packages: dict[str, str]) -> dict[str, str]:

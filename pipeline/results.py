@@ -97,23 +97,23 @@ def write_result(store: Store, name: str, result: Result) -> None:
     table = result.table.replace_schema_metadata({"receipt": result.receipt.to_json()})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
-    store.write(name, sink.getbuffer())
+    store.write(name, sink.getvalue())
 
 
 def read_receipt(store: Store, name: str) -> Receipt:
-    with store.open(name) as file:
+    with store.open_arrow(name) as file:
         return Receipt.from_json(pq.read_schema(file).metadata[b"receipt"])
 
 
 def read_columns(store: Store, name: str, columns: Sequence[str]) -> pa.Table:
     """Some columns of a result, `_row` first; all its rows."""
-    with store.open(name) as file:
+    with store.open_arrow(name) as file:
         return pq.ParquetFile(file).read(["_row", *columns])
 
 
 def read_result(store: Store, name: str) -> pa.Table:
     """A whole result."""
-    with store.open(name) as file:
+    with store.open_arrow(name) as file:
         return pq.ParquetFile(file).read()
 
 

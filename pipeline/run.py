@@ -5,7 +5,8 @@ import functools
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import yaml
@@ -97,7 +98,7 @@ def limited(job: Job, limit: int | None) -> Iterator[dict[str, object]]:
         if left <= 0:
             return
         rows = len(job.source.read(part)["key"])
-        yield {**part, "limit": min(left, rows)}
+        yield part if rows <= left else {**part, "limit": left}
         left -= rows
 
 
@@ -162,11 +163,11 @@ class _Session:
             assert isinstance(sketch.stage, GlobalStage)
             decisions = read_decisions(self.work, sketch.decision, sketch.stage.decides)
             shards = list_shards(StoredSketches(self.work, sketch, self.plan.parts), decisions)
-            self.work.write(name, json.dumps([shard._asdict() for shard in shards]).encode())
+            self.work.write(name, json.dumps([asdict(shard) for shard in shards]).encode())
         return [Shard(**shard) for shard in json.loads(self.work.read(name))]
 
     def _do(self, numbers: tuple[int, ...], units: Parts | Shards) -> None:
-        done: list[np.ndarray] = []  # type: ignore[type-arg]
+        done: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
         for number in numbers:
             step = self.plan.steps[number]
             self.work.clean(step.folder)
@@ -174,8 +175,7 @@ class _Session:
             done.append(units.done(ledger.results))
             if step.kind != "sketch":
                 total = self.totals[step.name] = Total()
-                ids = [units[int(i)].id for i in np.flatnonzero(done[-1])]
-                for receipt in ledger.receipts(ids):
+                for receipt in ledger.receipts(units.done_ids(ledger.results)):
                     total.add(receipt)
                 self.progress.begin(step.name, len(units), total)
         scheduler = Scheduler(numbers, units, done, self._rows_in)
@@ -207,8 +207,8 @@ class _Session:
             return
         (reason, count), *_ = total.failed.most_common(1)
         raise UserError(
-            f"{step.name}: {total.failures:,} of {total.rows_in:,} rows failed, most of them ({count:,}) with "
-            f"{reason}. That is more than max_failed_fraction ({limit:g}); look at one with "
+            f"{step.name}: {total.failures:,} of {total.rows_in:,} rows failed, most of them ({count:,}) "
+            f"with {reason}. That is more than max_failed_fraction ({limit:g}); look at one with "
             "`pipeline why`, mend it, or raise the limit and run again: what is done is kept."
         )
 

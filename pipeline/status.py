@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.ledger import Ledger
 from pipeline.output.shards import Shard
-from pipeline.plan import Plan, Resources, Shards
+from pipeline.plan import Parts, Plan, Resources, Shards
 from pipeline.receipts import Total
 from pipeline.store import Store
 
@@ -30,19 +30,15 @@ def status(plan: Plan, work: Store) -> list[StepStatus]:
         if step.kind == "sketch":
             continue
         ledger = Ledger(work, step.folder)
-        units: Shards | None = None
+        units: Parts | Shards | None = plan.parts
         if step.kind == "write":
             shards = _shards(plan, work)
             units = None if shards is None else Shards(shards)
-            there = units.done(ledger.results) if units else []
-            ids = [units[i].id for i, done in enumerate(there) if done] if units else []
-        else:
-            there = plan.parts.done(ledger.results)
-            ids = [plan.parts.ids[i].decode() for i in there.nonzero()[0]]
+        ids = units.done_ids(ledger.results) if units else []
         total = Total()
         for receipt in ledger.receipts(ids):
             total.add(receipt)
-        count = len(plan.parts) if step.kind != "write" else (len(units) if units else None)
+        count = None if units is None else len(units)
         found.append(StepStatus(step.name, len(ids), count, step.resources, total, dict(step.versions)))
     return found
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import fsspec
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import UserError
@@ -57,6 +58,13 @@ class Store:
     def exists(self, name: str) -> bool:
         return bool(self.fs.exists(self.full(name)))
 
+    def is_empty(self) -> bool:
+        """True if there is nothing under the root, or no root."""
+        try:
+            return not self.fs.ls(self.path, detail=False)
+        except FileNotFoundError:
+            return True
+
     def size(self, name: str) -> int | None:
         """Bytes of a file, or None if there is none."""
         try:
@@ -91,6 +99,13 @@ class Store:
         """A seekable file for reading."""
         file: BinaryIO = self.fs.open(self.full(name), "rb")
         return file
+
+    def open_arrow(self, name: str) -> pa.NativeFile:
+        """A small file as pyarrow reads it best: natively where it is local, fetched whole elsewhere.
+
+        Never a Python file: pyarrow's threads may still hold one when the interpreter ends.
+        """
+        return pa.OSFile(self.full(name)) if self.is_local else pa.BufferReader(self.read(name))
 
     def write(self, name: str, data: bytes) -> None:
         with self.writing(name) as file:
@@ -139,8 +154,8 @@ class Store:
             if error.errno not in _HINTS:
                 raise
             raise UserError(
-                f"cannot write {self.url(name)}: {error.strerror}. {_HINTS[error.errno].capitalize()} and run the "
-                "same command again; what is finished is kept."
+                f"cannot write {self.url(name)}: {error.strerror}. {_HINTS[error.errno].capitalize()} and "
+                "run the same command again; what is finished is kept."
             ) from error
 
     def remove(self, name: str) -> None:

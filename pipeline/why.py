@@ -44,7 +44,7 @@ def tell(plan: Plan, work: Store, key: str) -> list[Story]:
     ]
     if not stories:
         raise UserError(
-            f"no sample with key or image id {key!r} has been read; `pipeline status` shows how far the run is"
+            f"no sample with key or image id {key!r} has been read; `pipeline status` says how far the run is"
         )
     return stories
 

@@ -8,6 +8,7 @@ from schemas.errors import UserError
 
 Path = tuple[str | int, ...]
 MAX_NODES = 20_000
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class Document(NamedTuple):
@@ -37,6 +38,8 @@ def load(text: str, name: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}, line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or str(error)
+        if mark and "${" in text.splitlines()[mark.line]:
+            problem += '; inside { } write "${NAME}" in quotes'
         raise UserError(f"{place}: this is not YAML: {problem}") from error
     finally:
         loader.dispose()
@@ -47,6 +50,8 @@ def _build(loader: yaml.SafeLoader, node: yaml.Node, path: Path, lines: dict[Pat
     if len(lines) > MAX_NODES:
         raise yaml.YAMLError(f"more than {MAX_NODES} entries")
     lines.setdefault(path, node.start_mark.line + 1)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} is not allowed", problem_mark=node.start_mark)
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)
         mapping: dict[str, Any] = {}

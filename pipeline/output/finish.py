@@ -40,7 +40,7 @@ def claim(output: Store, job: Job) -> None:
                 f"{output.root} holds the dataset of another recipe, {owner!r}; choose another output.dir, "
                 "or remove it first"
             )
-    if output.names():
+    if not output.is_empty():
         raise UserError(
             f"{output.root} is not empty and no dataset of ours; choose another output.dir, or empty it first"
         )

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +19,8 @@ _DUPLICATE = -1
 _OVERHEAD = 4096
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """One shard of the output and where its samples are to be found."""
 
     split: str

@@ -148,8 +148,8 @@ def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resour
     for shape in ordered:
         if shape.cpus > cpus or shape.gpus > gpus:
             raise UserError(
-                f"a step needs {shape.cpus:g} CPUs and {shape.gpus:g} GPUs, and Ray has {cpus:g} and {gpus:g}; "
-                "set the stage's `cpus` and `gpus`, or use a larger cluster"
+                f"a step needs {shape.cpus:g} CPUs and {shape.gpus:g} GPUs, and Ray has {cpus:g} and "
+                f"{gpus:g}; set the stage's `cpus` and `gpus`, or use a larger cluster"
             )
     sizes = dict.fromkeys(ordered, 1)
     for shape in ordered:

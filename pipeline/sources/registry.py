@@ -24,3 +24,8 @@ def source_class(name: str) -> type[Source]:
     if ":" in name:
         return load(name)
     raise UserError(f"there is no source type {name!r}{suggestion(name, list(SOURCES))}")
+
+
+def all_sources() -> dict[str, type[Source]]:
+    """Every source of ours by its type."""
+    return {name: load(target) for name, target in SOURCES.items()}

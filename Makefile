@@ -1,0 +1,40 @@
+# make demo   sets up .venv and runs recipes/quickstart.yaml to the end
+# make test   sets up .venv, lints, type-checks and passes the tests
+#
+# Needs python3 (3.11 or newer) and nothing else. Versions are those of constraints.txt, which were
+# tested together; `make constraints` writes them down again after an upgrade.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint bench constraints clean
+
+demo: $(VENV)/ready
+	$(BIN)/pipeline run recipes/quickstart.yaml
+
+test: $(VENV)/ready lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	for name in noun_chunks engine_share shard_writing resume_startup memory curation scale; do \
+	  $(BIN)/python -m tests.bench.$$name || exit 1; done
+
+# torch goes first and alone: its CPU build is enough, and no other package may pull another one in.
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+constraints: $(VENV)/ready
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+
+clean:
+	rm -rf $(VENV) out

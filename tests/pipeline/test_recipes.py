@@ -1,0 +1,180 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipes import RecipeError, load_recipe
+from schemas.errors import UserError
+
+GOOD = """\
+name: good
+source: {type: scenes, count: 3}
+stages:
+  - image_check: {min_side: 8}
+  - noun_chunks
+output: {dir: out/good, shard_size: 2MB}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def mistakes(name: str, *overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(name, overrides)
+    return [" ".join(mistake.split()) for mistake in caught.value.mistakes]
+
+
+def test_a_good_recipe_is_ready_to_plan(recipe: Callable[[str], str]) -> None:
+    job = load_recipe(recipe(GOOD))
+    assert job.name == "good"
+    assert [named.name for named in job.stages] == ["image_check", "noun_chunks"]
+    assert job.output.shard_size == 2_000_000
+
+
+def test_all_mistakes_come_at_once_each_with_its_line(recipe: Callable[[str], str]) -> None:
+    found = mistakes(
+        recipe(
+            """\
+name: no spaces please
+source: {type: scenes, cuont: 3, size: big}
+stages:
+  - image_chek
+  - noun_chunks: {model: nl_core_nowhere_sm}
+  - ground: {grouder: annotations}
+  - select_boxes: {min_score: high}
+  - select_boxes
+  - [a, b]
+output: {dir: out/x, formats: [tfrecord], shard_size: 12 parsecs}
+colour: blue
+"""
+        )
+    )
+    text = "\n".join(found)
+    for expected in (
+        "line 1 name: String should match",
+        "line 2 source: size: Input should be a valid integer",
+        "line 2 source: option cuont is not known; did you mean 'count'?",
+        "line 4 there is no stage 'image_chek'; did you mean 'image_check'?",
+        "line 5 noun_chunks: spaCy model 'nl_core_nowhere_sm' is not installed",
+        "line 6 ground: option grounder is missing; choose one of: annotations, transformers",
+        "line 7 select_boxes: min_score: Input should be a valid number",
+        "line 8 two stages are called select_boxes",
+        "line 9 a stage is written",
+        "line 10 output.formats.0: Input should be 'webdataset', 'parquet' or 'coco'",
+        "line 10 output.shard_size: a size is written like 500MB",
+        "line 11 option colour is not known",
+    ):
+        assert expected in text
+    assert len(found) == 12
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (
+            ["noun_chunks"],
+            "the output needs column image_bytes, which nothing before it writes; put image_check",
+        ),
+        (
+            ["image_check", "select_boxes"],
+            "select_boxes reads column candidates, which nothing before it writes; put ground",
+        ),
+        (
+            ["image_check", "noun_chunks", "ground: {grounder: annotations}"],
+            "ground reads column annotations, which neither the source nor a stage before it gives",
+        ),
+        (["image_check: {gpus: -1}"], "image_check: gpus: Input should be greater than or equal to 0"),
+        (["no_such_module:Stage: {}"], "'no_such_module:Stage' cannot be imported"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(
+    stages: list[str], message: str, tmp_path: Path, recipe: Callable[[str], str]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "a.txt").write_text("a dog")
+    lines = "\n".join(f"  - {stage}" for stage in stages)
+    text = f"name: x\nsource: {{type: folder, path: {tmp_path}}}\nstages:\n{lines}\noutput: {{dir: o}}\n"
+    assert any(message in mistake for mistake in mistakes(recipe(text))), mistakes(recipe(text))
+
+
+def test_overrides_reach_every_place(recipe: Callable[[str], str]) -> None:
+    job = load_recipe(
+        recipe(GOOD),
+        [
+            "source.count=7",
+            "stages.image_check.min_side=9",
+            "stages.noun_chunks.batch_size=3",
+            "output.splits.test=0.5",
+            "max_failed_fraction=0.5",
+        ],
+    )
+    assert job.source.model_dump()["count"] == 7
+    assert job.stages[0].stage.model_dump()["min_side"] == 9
+    assert job.stages[1].stage.batch_size == 3
+    assert job.output.splits.test == 0.5
+    assert job.max_failed_fraction == 0.5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("source.count", "write it as --set source.images=DIR"),
+        ("stages.noun_chunks=3", "write it as --set stages.NAME.OPTION=VALUE"),
+        ("stages.noun_chunk.model=x", "no stage 'noun_chunk'; did you mean 'noun_chunks'?"),
+        ("name.x=1", "name has no options of its own"),
+        ("source.count=[", "the value is not YAML"),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(override: str, message: str, recipe: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        load_recipe(recipe(GOOD), [override])
+
+
+def test_a_mistake_in_an_override_says_so(recipe: Callable[[str], str]) -> None:
+    [mistake] = mistakes(recipe(GOOD), "stages.image_check.min_side=tall")
+    assert mistake.startswith("--set image_check: min_side:")
+
+
+def test_environment_variables_are_filled_in(
+    recipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHERE", "some/place")
+    text = GOOD.replace("out/good", '"${WHERE}/good"')
+    assert load_recipe(recipe(text)).output.dir == "some/place/good"
+    monkeypatch.delenv("WHERE")
+    assert mistakes(recipe(text)) == ["line 6 the environment variable WHERE is not set"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "line 1: this is not YAML"),
+        ("name: a\nname: b\n", "line 2: this is not YAML: 'name' stands twice"),
+        ("- a\n", "should be a mapping"),
+        ("output: {dir: ${HOME}/x}\n", "in quotes"),
+        ("a: &a [1, 1]\nb: !!python/object/apply:os.system ['true']\n", "this is not YAML"),
+        ("", "should be a mapping"),
+    ],
+)
+def test_what_is_not_a_recipe_is_refused(text: str, message: str, recipe: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match=message):
+        load_recipe(recipe(text))
+
+
+def test_aliases_cannot_blow_a_recipe_up(recipe: Callable[[str], str]) -> None:
+    levels = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12))
+    with pytest.raises(UserError, match="more than 20000 entries"):
+        load_recipe(recipe(f"a0: &a0 [x]\n{levels}\n"))
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(UserError, match="one of ours: .*grit"):
+        load_recipe("gritty")
