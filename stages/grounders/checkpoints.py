@@ -3,13 +3,18 @@
 import functools
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from schemas.errors import UserError
 
 CONTENT = {".json", ".safetensors", ".txt"}
-"""Files of a folder that decide what a model says: weights, configuration, vocabulary."""
+"""Files that decide what a model says: weights, configuration, vocabulary. Other weights are pickles."""
+
+COMMIT = re.compile("[0-9a-f]{40}")
+SECONDS = 5
+"""How long the hub may take to answer before the cache does."""
 
 
 class Checkpoint(NamedTuple):
@@ -44,8 +49,18 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
         if revision is not None:
             raise UserError(f"model {model!r} is a folder and has no revisions; leave out model_revision")
         return Checkpoint(str(folder), _content_digest(folder), _model_type(model, folder / "config.json"))
-    config = _download_config(model, revision)
-    return Checkpoint(model, config.parent.name, _model_type(model, config))
+    commit = _commit(model, revision)
+    return Checkpoint(model, commit, _model_type(model, _config(model, commit)))
+
+
+def fetch(checkpoint: Checkpoint) -> Path:
+    """The folder that holds its files; downloads what is not in the cache yet."""
+    if checkpoint.is_local:
+        return Path(checkpoint.source)
+    from huggingface_hub import snapshot_download
+
+    patterns = [f"*{suffix}" for suffix in sorted(CONTENT)]
+    return Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, allow_patterns=patterns))
 
 
 def _model_type(model: str, config: Path) -> str:
@@ -72,16 +87,14 @@ def _file_digest(path: Path, size: int, changed: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download_config(model: str, revision: str | None) -> Path:
-    """`config.json` in the cache of the hub, under `snapshots/<commit>/`."""
-    from huggingface_hub import errors, hf_hub_download
+def _commit(model: str, revision: str | None) -> str:
+    """The commit that a branch or tag of the hub is at now."""
+    from huggingface_hub import HfApi, errors, try_to_load_from_cache
 
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
     try:
-        return Path(hf_hub_download(model, "config.json", revision=revision))
-    except errors.GatedRepoError as error:
-        raise UserError(
-            f"model {model!r} is gated; accept its terms on the hub, then `hf auth login`"
-        ) from error
+        return str(HfApi().model_info(model, revision=revision, timeout=SECONDS).sha)
     except errors.RevisionNotFoundError as error:
         raise UserError(
             f"model {model!r} has no revision {revision!r}; give a branch, tag or commit of it"
@@ -91,12 +104,25 @@ def _download_config(model: str, revision: str | None) -> Path:
             f"model {model!r} is neither a folder nor a model on the hub; check the name, "
             "or `hf auth login` if it is private"
         ) from error
-    except errors.LocalEntryNotFoundError as error:
+    except Exception as error:  # no connection, which each HTTP library says in its own way
+        cached = try_to_load_from_cache(model, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name  # .../snapshots/<commit>/config.json
         raise UserError(
             f"model {model!r} is neither a folder nor in the hub's cache here, and the hub cannot be "
             f"reached; run `hf download {model}` where it can, or give a folder"
         ) from error
-    except errors.EntryNotFoundError as error:
-        raise UserError(f"model {model!r} has no config.json; it is no transformers model") from error
-    except OSError as error:
-        raise UserError(f"model {model!r} cannot be looked up on the hub: {error}") from error
+
+
+def _config(model: str, commit: str) -> Path:
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        return Path(hf_hub_download(model, "config.json", revision=commit))
+    except errors.GatedRepoError as error:
+        raise UserError(
+            f"model {model!r} is gated; accept its terms on the hub, then `hf auth login`"
+        ) from error
+    except (errors.EntryNotFoundError, errors.HFValidationError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"config.json of model {model!r} cannot be had: {reason}") from error

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from schemas.errors import UserError
-from stages.grounders.checkpoints import Checkpoint
+from stages.grounders.checkpoints import Checkpoint, fetch
 from stages.grounders.phrases import fitted, joined, packed, spelled, tokens_within
 
 if TYPE_CHECKING:
@@ -219,21 +219,15 @@ def load(checkpoint: Checkpoint, device: str) -> Detector:
     import transformers
 
     check_architecture(checkpoint)
-    where = {} if checkpoint.is_local else {"revision": checkpoint.revision}
     transformers.utils.logging.disable_progress_bar()
     try:
+        folder = fetch(checkpoint)
         model, report = transformers.AutoModelForZeroShotObjectDetection.from_pretrained(
-            # Other formats of weights are pickles.
-            checkpoint.source,
-            use_safetensors=True,
-            output_loading_info=True,
-            **where,
+            folder, use_safetensors=True, output_loading_info=True
         )
         # Always Pillow, so that scores do not depend on whether torchvision is installed.
-        image_processor = transformers.AutoImageProcessor.from_pretrained(
-            checkpoint.source, backend="pil", **where
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.source, **where)
+        image_processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # half a dozen libraries have a say in it, each with errors of its own
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise UserError(f"model {checkpoint.source!r} cannot be loaded: {reason}") from error

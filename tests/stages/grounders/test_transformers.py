@@ -75,6 +75,7 @@ class Planted:
         self.cells = list(cells)
         self.boxes = boxes or {}
         self.asked: list[list[str]] = []
+        self.passes: list[int] = []
         self.detector.model = self
 
     def __call__(self, **inputs):
@@ -84,6 +85,7 @@ class Planted:
         boxes[..., :2] = ((torch.arange(boxes.shape[1]) + 1) / 16)[None, :, None].clamp(max=0.9)
         for query, box in self.boxes.items():
             boxes[:, query] = torch.tensor(box)
+        self.passes.append(len(logits))
         first = len(self.asked)
         for row, query, column, logit in self.cells:
             if first <= row < first + len(logits):
@@ -300,11 +302,12 @@ def test_models_that_embed_each_phrase(model, request):
 
 
 def test_an_end_mark_in_a_caption_does_not_end_the_prompt(owlv2):
-    stage = loaded(owlv2, floor=0)
-    detector = stage._detector
-    marked = detector._ids("<|endoftext|>")
-    assert len(marked) == len("<|endoftext|>")
-    assert detector.tokenizer.eos_token_id not in marked
+    stage = loaded(owlv2)
+    planted = Planted(stage, [(0, 1, 0, 3.0)])
+    (found,) = ground(stage, (picture(), "<|endoftext|>", ["<|endoftext|>"]))
+    (tokens,) = planted.asked
+    assert tokens.index("<|endoftext|>") == 1 + len("<|endoftext|>")
+    assert [f.phrase for f in found] == ["<|endoftext|>"]
 
 
 SQUARED = {
@@ -375,6 +378,27 @@ def test_a_batch_gives_what_single_images_give(model, request):
             assert (a.span, a.phrase) == (b.span, b.phrase)
             assert abs(a.score - b.score) < 1e-4
             assert close(a.box, b.box, 1e-4)
+
+
+def test_padding_is_that_of_the_library(grounding_dino):
+    """And depends on the image alone, whatever else is in the batch."""
+    detector = loaded(grounding_dino)._detector
+    image = picture(203, 121)
+    pixels, mask = detector._on_canvas([detector.pixels(image)])
+    height, width = pixels.shape[-2:]
+    theirs = detector.image_processor(image, pad_size={"height": height, "width": width}, return_tensors="pt")
+    assert (height, width) == (128, 192)
+    assert torch.equal(pixels, theirs["pixel_values"])
+    assert torch.equal(mask, theirs["pixel_mask"])
+    assert 0 < int(mask.sum()) < height * width
+
+
+def test_images_of_nearly_the_same_shape_share_a_pass(grounding_dino):
+    stage = loaded(grounding_dino, batch_size=2)
+    planted = Planted(stage, [])
+    sizes = [(200, 120), (120, 200), (203, 121), (120, 203), (200, 120)]
+    ground(stage, *((picture(*size), "a dog", ["a dog"]) for size in sizes))
+    assert planted.passes == [2, 1, 2]
 
 
 @pytest.mark.parametrize("model", ["grounding_dino", "owlv2"])
