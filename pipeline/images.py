@@ -56,7 +56,8 @@ class StoredImage:
 
 def _cell(uri: str, kind: str, column: str, row: int) -> bytes:
     """The image in one row of a column."""
-    # A local file may be written anew while we live; asking a remote one costs a request an image.
+    # A file may be written anew while we live. Asking after a remote one would cost a request for
+    # each image, so those are taken to stay.
     file = files.stat(uri) if files.is_local(uri) else None
     version = file.version if file else ""
     try:

@@ -13,6 +13,9 @@ from schemas.columns import Columns, ImageRef, Reject
 MAX_CAPTION = 2**20
 """Longest caption that is taken in, in bytes or characters: longer ones are no captions."""
 
+MAX_DEPTH = 50
+"""Deepest nesting of metadata. Python's own limit depends on who calls, which results must not."""
+
 
 class CaptionedSource(Source):
     """A source of images with captions."""
@@ -109,13 +112,12 @@ def as_captions(value: object) -> list[object]:
 
 def metadata_json(values: Mapping[str, Any]) -> str | Reject:
     """A JSON object that any JSON reader takes: sorted, no NaN, no half surrogate pairs."""
-    try:
-        text = json.dumps(values, ensure_ascii=False, sort_keys=True, default=str)
-        if "NaN" in text or "Infinity" in text:
-            plain = json.loads(text, parse_constant=lambda _: None)
-            text = json.dumps(plain, ensure_ascii=False, sort_keys=True)
-    except RecursionError:
-        return Reject("bad_json", "nested too deeply")
+    if _is_deep(values):
+        return Reject("bad_json", f"nested more than {MAX_DEPTH} deep", MAX_DEPTH)
+    text = json.dumps(values, ensure_ascii=False, sort_keys=True, default=str)
+    if "NaN" in text or "Infinity" in text:
+        plain = json.loads(text, parse_constant=lambda _: None)
+        text = json.dumps(plain, ensure_ascii=False, sort_keys=True)
     return text.encode("utf-8", "replace").decode()
 
 
@@ -128,6 +130,18 @@ def json_object(data: bytes | str) -> dict[str, Any] | Reject:
     if not isinstance(value, dict):
         return Reject("bad_json", type(value).__name__, "object")
     return value
+
+
+def _is_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        containers = (item for item in level if isinstance(item, (Mapping, list)))
+        level = [
+            child for item in containers for child in (item.values() if isinstance(item, Mapping) else item)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _checked(caption: object) -> str | Reject:

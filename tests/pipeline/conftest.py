@@ -1,8 +1,11 @@
 """An S3 server for whatever reads and writes URLs."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
+
+_numbers = count()
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +32,8 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
     fs = s3fs.S3FileSystem()
-    fs.mkdir("bucket")
-    yield "s3://bucket"
-    fs.rm("bucket", recursive=True)
+    name = f"bucket-{next(_numbers)}"
+    fs.mkdir(name)
+    yield f"s3://{name}"
+    fs.rm(name, recursive=True)
     s3fs.S3FileSystem.clear_instance_cache()

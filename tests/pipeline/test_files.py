@@ -162,7 +162,7 @@ def test_a_server_that_is_not_there_is_the_users_mistake(s3, monkeypatch):
     s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(UserError, match="cannot be listed"):
-        files.find("s3://bucket/*.tar")
+        files.find(f"{s3}/*.tar")
     s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.undo()
 
