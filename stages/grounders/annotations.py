@@ -26,7 +26,7 @@ class Mention(NamedTuple):
     """First tokens of the coordinations that it stands in ("a man and a woman")."""
     word: str
     is_new: bool
-    """An indefinite article introduces it: "a dog" after "a dog" is another one."""
+    """Said to be one not spoken of before: "a dog" after "a dog" is another."""
     meaning: Meaning
     number: Number
 
@@ -49,8 +49,8 @@ class AnnotationGrounder(Ground):
     grounder: Literal["annotations"] = "annotations"
     ambiguous: Literal["drop", "all", "largest"] = "drop"
     """What to do where it is not clear which boxes are meant: "a dog" among three, "two dogs" with
-    three boxes or one, "men" beside "women" where all are persons. `drop` leaves the chunk without a
-    box, `all` gives it all of the label, `largest` as many as it says, the largest first."""
+    three boxes or one, "dogs" with one, "men" beside "women" where all are persons. `drop` leaves the
+    chunk without a box, `all` gives it all of the label, `largest` as many as it says, largest first."""
 
     def revision(self) -> dict[str, str]:
         return {table: prompts.digest(table) for table in (labels.TABLE, quantity.TABLE)}
@@ -79,13 +79,17 @@ class AnnotationGrounder(Ground):
         meant = [annotation for label in mention.meaning.labels for annotation in by_label[label]]
         boxes = _boxes(annotation for annotation in meant if not annotation.crowd)
         number = mention.number
-        if number is None:
-            boxes += _boxes(annotation for annotation in meant if annotation.crowd)
-        is_clear = number in (None, len(boxes)) and not any(_are_apart(mention, m) for m in mentions)
+        agrees = number in (len(boxes), "any")
+        if isinstance(number, str):
+            crowds = _boxes(annotation for annotation in meant if annotation.crowd)
+            agrees |= bool(crowds) or len(boxes) > 1
+            boxes += crowds
+        is_clear = agrees and not any(_are_apart(mention, other) for other in mentions)
         if number == 0 or (self.ambiguous == "drop" and not is_clear):
             return []
         if self.ambiguous == "largest" and not is_clear:
-            return sorted(boxes, key=lambda box: -box.area)[:number]
+            largest_first = sorted(boxes, key=lambda box: -box.area)
+            return largest_first[:number] if isinstance(number, int) else largest_first
         return boxes
 
 
@@ -141,7 +145,7 @@ def _are_apart(a: Mention, b: Mention) -> bool:
         return False
     later = max(a, b, key=lambda mention: mention.noun)
     is_another = a.word == b.word and later.is_new
-    return a.number is None or is_another or not a.lists.isdisjoint(b.lists)
+    return isinstance(a.number, str) or is_another or not a.lists.isdisjoint(b.lists)
 
 
 def _boxes(annotations: Iterable[Annotation]) -> list[Box]:

@@ -1,6 +1,7 @@
 """How many objects a noun of a caption speaks of, and which noun a quantity ("a bunch") is of."""
 
 from functools import cache
+from typing import Literal, cast
 
 import prompts
 from schemas.columns import Parse
@@ -9,25 +10,38 @@ from stages.grounders.lexicon.inflection import singulars
 TABLE = "quantity_nouns"
 REACH = 32
 """Tokens looked at to either side of a noun; keeps a hostile caption from costing its length squared."""
+NESTED = 4
+"""Quantities of quantities followed: "a group of a dozen kinds of birds"."""
 
-Number = int | None
-"""None stands for several: no number is said."""
+Kind = Literal["several", "any", "counted", "mass"]
+"""What a noun of quantity says; see `prompts/quantity_nouns.txt`."""
 
-ANY = -1
-"""A number is said, but not which."""
+Number = int | Literal["several", "any"]
+"""How many: so many, two or more, or one or more."""
 
-INDEFINITE = frozenset({"a", "an", "another"})
 COUNT = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 NUMERALS: dict[str, int] = {
     "no": 0,
     "both": 2,
-    **dict.fromkeys(INDEFINITE | {"this", "that", "single", "lone"}, 1),
+    **dict.fromkeys(("a", "an", "another", "this", "that", "single", "lone"), 1),
     **{word: i for i, word in enumerate(COUNT, start=1)},
 }
 SEVERAL = frozenset(
-    {"several", "many", "few", "some", "multiple", "various", "numerous", "countless", "all", "these"}
-    | {"those", "every", "each", "more", "most"}
+    (
+        "several",
+        "many",
+        "few",
+        "multiple",
+        "various",
+        "numerous",
+        "countless",
+        "these",
+        "those",
+        "every",
+        "each",
+    )
 )
+NEW = frozenset({"a", "an", "another", "other"})
 
 
 class Sentence:
@@ -51,17 +65,17 @@ class Sentence:
 
         The noun itself if it is no quantity or stands alone.
         """
-        while _quantity(self.words[noun]) not in (None, "mass"):
-            inner = self.object_of(noun)
+        for _ in range(NESTED):
+            inner = None if _quantity(self.words[noun]) in (None, "mass") else self.object_of(noun)
             if inner is None:
                 break
             noun = inner
         return noun
 
     def is_new(self, noun: int) -> bool:
-        """True if an indefinite article introduces the noun."""
+        """True if it is said to be one that was not spoken of before: "a dog", "the other dog"."""
         before = range(max(0, noun - REACH), noun)
-        return any(self.parse.heads[i] == noun and self.words[i] in INDEFINITE for i in before)
+        return any(self.parse.heads[i] == noun and self.words[i] in NEW for i in before)
 
     def number(self, noun: int, plural: bool) -> Number:
         """How many the noun speaks of; `plural` is its form.
@@ -71,38 +85,44 @@ class Sentence:
         """
         # "Scissors" are one thing with a plural name, and a pair of them is one.
         is_pair = not plural and self.parse.lemmas[noun].lower() != self.words[noun]
-        while True:
+        for _ in range(NESTED):
             quantity = _quantity(self.words[noun])
             said = self._said_of(noun)
-            if quantity == "several":
-                return None
+            if quantity == "several" or quantity == "any":
+                return quantity
             if isinstance(quantity, int):
                 units = 1 if said is None else said
-                return units if is_pair and quantity == 2 else units * quantity
+                return units if units == "several" or (is_pair and quantity == 2) else units * quantity
             if said is not None:
-                return None if said == ANY else said
+                return said
             outer = self._quantity_over(noun)
             if outer is None:
-                return None if plural or quantity == "mass" else 1
+                break
             noun, plural = outer, self.words[outer] not in quantities()
+        if plural:
+            return "several"
+        return "any" if _quantity(self.words[noun]) == "mass" else 1
 
-    def _said_of(self, noun: int) -> int | None:
-        """The number that words before the noun say of it: ANY for "several", None if they say none."""
+    def _said_of(self, noun: int) -> int | Literal["several"] | None:
+        """The number that words before the noun say of it, or None."""
         found: list[int] = []
         for i in range(noun - 1, max(-1, noun - REACH), -1):
             if self.parse.heads[i] != noun:
                 continue
             word = self.words[i]
             if word in SEVERAL:
-                return ANY
+                return "several"
             if word in NUMERALS:
                 found.append(NUMERALS[word])
             elif self.parse.deps[i] == "nummod":
-                number = _quantity(word)
-                is_short = word.isascii() and word.isdecimal() and len(word) < 4
-                found.append(int(word) if is_short else number if isinstance(number, int) else ANY)
+                number = (
+                    int(word) if word.isascii() and word.isdecimal() and len(word) < 4 else _quantity(word)
+                )
+                if not isinstance(number, int):
+                    return "several"
+                found.append(number)
         # "Another two": the article adds nothing. "No two": none at all.
-        return None if not found else min(found) if min(found) <= 0 else max(found)
+        return None if not found else 0 if 0 in found else max(found)
 
     def _quantity_over(self, noun: int) -> int | None:
         """The quantity that the noun is the object of: `bunch` for `bananas` in "a bunch of bananas"."""
@@ -114,11 +134,14 @@ class Sentence:
 
 
 @cache
-def quantities() -> dict[str, int | str]:
+def quantities() -> dict[str, int | Kind]:
     """Nouns of quantity and what they say, read once: `{"couple": 2, "group": "several", ...}`."""
-    pairs = (line.split(":") for line in prompts.word_list(TABLE))
-    return {noun.strip(): int(value) if value.strip().isdecimal() else value.strip() for noun, value in pairs}
+    table: dict[str, int | Kind] = {}
+    for line in prompts.word_list(TABLE):
+        noun, _, value = line.partition(": ")
+        table[noun] = int(value) if value.isdecimal() else cast(Kind, value)
+    return table
 
 
-def _quantity(word: str) -> int | str | None:
+def _quantity(word: str) -> int | Kind | None:
     return next((quantities()[form] for form in singulars(word) if form in quantities()), None)

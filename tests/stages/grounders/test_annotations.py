@@ -51,7 +51,7 @@ def ground(candidates: Callable[..., list[GroundedBox]]) -> Ground:
 
 def annotations_of(present: str) -> list[Annotation]:
     """ "2 dog, 1 person crowd" -> that many boxes side by side, each larger than the one before it."""
-    made = []
+    made: list[Annotation] = []
     for entry in present.split(", "):
         count, _, label = entry.partition(" ")
         crowd = label.endswith(" crowd")
@@ -228,6 +228,15 @@ def test_real_captions(ground: Ground, caption: str, present: str, expected: dic
         ("A dog is sleeping in the grass.", "3 dog", 0, 1, 3),
         ("The dog is sleeping in the grass.", "3 dog", 0, 1, 3),
         ("Dogs are sleeping in the grass.", "3 dog", 3, 3, 3),
+        ("Dogs are sleeping in the grass.", "1 dog", 0, 1, 1),
+        ("Dogs are sleeping in the grass.", "1 dog crowd", 1, 1, 1),
+        ("Several dogs are sleeping in the grass.", "1 dog", 0, 1, 1),
+        ("A bunch of bananas is on the shelf.", "1 banana", 1, 1, 1),
+        ("A bunch of bananas is on the shelf.", "3 banana", 3, 3, 3),
+        ("Sheep are grazing in a field.", "1 sheep", 1, 1, 1),
+        ("Some dog is sleeping in the grass.", "3 dog", 0, 1, 3),
+        ("Some dogs are sleeping in the grass.", "3 dog", 3, 3, 3),
+        ("Several dog are sleeping in the grass.", "3 dog", 3, 3, 3),
         ("Every dog is sleeping in the grass.", "3 dog", 3, 3, 3),
         ("Two dogs are sleeping in the grass.", "2 dog", 2, 2, 2),
         ("Two dogs are sleeping in the grass.", "3 dog", 0, 2, 3),
@@ -267,6 +276,7 @@ def test_number(ground: Ground, caption: str, present: str, drop: int, largest: 
         ("A man rides while people watch.", "4 person", {}),
         ("A man rides, the skateboarder is fast.", "1 person", {"A man": 1, "the skateboarder": 1}),
         ("A dog lies next to a dog.", "1 dog", {}),
+        ("A dog lies next to the other dog.", "1 dog", {}),
         ("A dog lies down. The dog sleeps.", "1 dog", {"A dog": 1, "The dog": 1}),
         ("A man and his dog are walking.", "1 person, 1 dog", {"A man": 1, "his dog": 1}),
         ("A man's hand holds a hot dog.", "1 person, 1 dog, 1 hot dog", {"a hot dog": 1}),
@@ -368,7 +378,8 @@ def test_a_parse_that_runs_in_circles_ends() -> None:
         ],
         "annotations": [annotations_of("1 bunch")],
     }
-    assert len(AnnotationGrounder().process(batch)["candidates"]) == 1
+    [found] = AnnotationGrounder().process(batch)["candidates"]
+    assert len(found) <= 1
 
 
 def test_the_tables_are_part_of_the_fingerprint() -> None:
@@ -376,14 +387,20 @@ def test_the_tables_are_part_of_the_fingerprint() -> None:
 
 
 def test_measured_on_real_photographs(coco_mini: Path, chunks: NounChunks) -> None:
-    """What reading all matches by hand found: 417 chunks matched by a word for the label, 4 of them wrong."""
+    """Floors a little under what was measured: 414 chunks, in 269 captions, by a word for the label.
+
+    Of the 414, all read by hand, none has a label that it does not mean; some ten are cut off by the
+    parser ("bear" of "a brown teddy bear").
+    """
     captions = json.loads((coco_mini / "captions.json").read_text())
     instances = json.loads((coco_mini / "instances.json").read_text())
     sizes = {image["id"]: (image["width"], image["height"]) for image in captions["images"]}
     names = {category["id"]: category["name"] for category in instances["categories"]}
     boxes: dict[int, list[Annotation]] = defaultdict(list)
     for instance in instances["annotations"]:
-        box = Box.from_xywh_pixels(*instance["bbox"], *sizes[instance["image_id"]])
+        width, height = sizes[instance["image_id"]]
+        x, y, w, h = instance["bbox"]
+        box = Box.from_xywh_pixels(x, y, w, h, width, height)
         label = names[instance["category_id"]]
         boxes[instance["image_id"]].append(Annotation(label, box, bool(instance["iscrowd"]), []))
     batch: Columns = {
@@ -395,6 +412,6 @@ def test_measured_on_real_photographs(coco_mini: Path, chunks: NounChunks) -> No
     batch = {name: [column[i] for i in kept] for name, column in batch.items()}
     found = AnnotationGrounder().process(batch)["candidates"]
     assert len(batch["caption"]) >= 395
-    assert sum(len({box.span for box in row if box.score == 1}) for row in found) >= 410
-    assert sum(any(box.score == 1 for box in row) for row in found) >= 270
+    assert sum(len({box.span for box in row if box.score == 1}) for row in found) >= 405
+    assert sum(any(box.score == 1 for box in row) for row in found) >= 265
     assert all(box.box.is_valid for row in found for box in row)

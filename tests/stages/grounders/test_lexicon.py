@@ -183,7 +183,30 @@ def test_no_name_is_both_of_a_label_and_of_none() -> None:
     assert not table.none & (table.same.keys() | table.broader.keys() | table.labels)
 
 
+COMPOUNDS_OF_NONE = [
+    name.strip()
+    for line in prompts.word_list(labels.TABLE)
+    if line.startswith(labels.NO_LABEL)
+    for name in line.partition(":")[2].split(",")
+    if " " in name.strip()
+]
+
+
+@pytest.mark.parametrize("name", COMPOUNDS_OF_NONE)
+def test_names_of_none_are_needed(name: str) -> None:
+    """Without the entry, a shorter name would have matched: "cutting board" a "board"."""
+    assert label_of(name, COCO) is None
+    head = labels.words_of(name.partition(" of ")[0])
+    shorter = [head] if " of " in name else [head[i:] for i in range(1, len(head))]
+    assert any(label_of(" ".join(words), COCO) for words in shorter)
+
+
 def test_quantities_say_what_we_know_how_to_count() -> None:
     table = quantity.quantities()
-    assert {value for value in table.values() if isinstance(value, str)} == {"several", "counted", "mass"}
+    assert {value for value in table.values() if isinstance(value, str)} == {
+        "several",
+        "any",
+        "counted",
+        "mass",
+    }
     assert table["couple"] == 2
