@@ -5,6 +5,7 @@ fsspec (`s3://`, `gs://`, `hf://`, `https://`, ...).
 """
 
 import glob
+import io
 import os
 import posixpath
 import re
@@ -50,7 +51,8 @@ def open_binary(uri: str) -> BinaryIO:
         return Path(uri).open("rb")
     fs, path = _filesystem(uri)
     with _fetching(uri):
-        return cast(BinaryIO, fs.open(path, "rb"))
+        # fsspec's own files lack part of the interface, such as a limit on the length of a line.
+        return io.BufferedReader(fs.open(path, "rb"), 2**16)
 
 
 def read(uri: str, limit: int) -> bytes:

@@ -133,14 +133,17 @@ def json_object(data: bytes | str) -> dict[str, Any] | Reject:
 
 
 def _is_deep(value: object) -> bool:
-    level = [value]
+    level: list[object] = [value]
     for _ in range(MAX_DEPTH):
-        containers = (item for item in level if isinstance(item, (Mapping, list)))
-        level = [
-            child for item in containers for child in (item.values() if isinstance(item, Mapping) else item)
-        ]
-        if not level:
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, Mapping):
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+        if not below:
             return False
+        level = below
     return True
 
 

@@ -18,7 +18,7 @@ def safe_key(text: str) -> str:
     webdataset cuts names at the first dot and at slashes, so neither may be in a key.
 
     >>> safe_key("000012345"), safe_key("cats/0001.a")
-    ('000012345', 'cats-0001-a-bd5e63eaf3e6e5a1')
+    ('000012345', 'cats-0001-a-6e9772d27863ae4d')
     """
     if _SAFE.fullmatch(text):
         return text

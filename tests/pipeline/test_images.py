@@ -1,5 +1,7 @@
 """pipeline/images.py: image bytes from wherever they lie."""
 
+from typing import Any
+
 import datasets
 import fsspec
 import pyarrow as pa
@@ -25,7 +27,7 @@ def put(uri: str, data: bytes) -> str:
     return uri
 
 
-def put_parquet(uri: str, columns: dict, rows: int = 4) -> str:
+def put_parquet(uri: str, columns: dict[str, Any], rows: int = 4) -> str:
     with fsspec.open(uri, "wb") as file:
         pq.write_table(pa.table(columns), file, row_group_size=rows)
     return uri

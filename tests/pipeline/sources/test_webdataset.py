@@ -122,7 +122,7 @@ def test_captions_hold_all_and_metadata_the_rest(tmp_path):
 
 
 def test_seeded_choice_depends_on_the_sample_and_the_seed_alone(tmp_path):
-    members = {}
+    members: dict[str, bytes] = {}
     for n in range(40):
         members |= {f"{n}.jpg": JPG, f"{n}.json": json.dumps({"c": ["zero", "one", "two"]}).encode()}
     options = {"caption": "json:c", "per": "image", "choose": "seeded"}
