@@ -18,6 +18,7 @@ from pipeline import files
 from pipeline.files import File
 from pipeline.sources.base import Part
 from pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
+from pipeline.sources.keys import safe_key
 from pipeline.sources.tars import BrokenArchive, Member, members
 from schemas.columns import Columns, ImageRef, Reject
 from schemas.errors import UserError
@@ -27,7 +28,10 @@ MAX_JSON = 2**24
 
 
 class WebdatasetSource(CaptionedSource):
-    """Reads tars without reading the images in them; a tar is a part."""
+    """Reads tars without reading the images in them; a tar is a part.
+
+    Samples whose JSON has the same `image_id` show one image, as in the shards that a run writes.
+    """
 
     type: Literal["webdataset"] = "webdataset"
     shards: str | list[str]
@@ -91,7 +95,8 @@ class WebdatasetSource(CaptionedSource):
         table = _Table(part.get("parquet"))
         for name, sample in found:
             metadata, captions = self._texts(sample, name, table)
-            samples.add(prefix + name, self._image(sample, part["uri"]), captions, metadata)
+            image = self._image(sample, part["uri"])
+            samples.add(prefix + name, image, captions, metadata, image_id=_image_id(metadata))
         if damage:
             samples.reject(shard, Reject("truncated_archive", damage))
         return samples.columns
@@ -219,6 +224,11 @@ def _split(member: str) -> tuple[str, str]:
     if not stem or not extension or stem.startswith("__"):
         return "", ""
     return folder + slash + stem, extension.lower()
+
+
+def _image_id(metadata: dict[str, Any] | Reject) -> str | None:
+    told = metadata.get("image_id") if isinstance(metadata, dict) else None
+    return safe_key(str(told)) if isinstance(told, (str, int)) and told != "" else None
 
 
 def _stem(tar: File) -> str:

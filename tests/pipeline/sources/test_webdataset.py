@@ -121,6 +121,18 @@ def test_captions_hold_all_and_metadata_the_rest(tmp_path):
     assert json.loads(columns["metadata"][0]) == {"text": "t", "w": 3}
 
 
+def test_samples_of_one_image_say_so(tmp_path):
+    members: dict[str, bytes] = {}
+    for key, image_id in {"a": "x/1", "b": "x/1", "c": 7, "d": "", "e": None, "f": [1]}.items():
+        members |= {
+            f"{key}.jpg": JPG,
+            f"{key}.txt": b"x",
+            f"{key}.json": json.dumps({"image_id": image_id}).encode(),
+        }
+    found = read_tar(tmp_path, members)["image_id"]
+    assert found[0] == found[1] != "a" and found[2:] == ["7", "d", "e", "f"]
+
+
 def test_seeded_choice_depends_on_the_sample_and_the_seed_alone(tmp_path):
     members: dict[str, bytes] = {}
     for n in range(40):
