@@ -59,19 +59,21 @@ def _object_lock(store: Store) -> Iterator[None]:
             raise _busy(store, beat["holder"])
     stop = threading.Event()
 
-    def renew() -> None:
-        while True:
-            store.write(NAME, json.dumps({"holder": _me(), "time": time.time()}).encode())
-            if stop.wait(BEAT):
-                return
+    def beat_once() -> None:
+        store.write(NAME, json.dumps({"holder": _me(), "time": time.time()}).encode())
 
-    renew_thread = threading.Thread(target=renew, daemon=True)
-    renew_thread.start()
+    def keep_beating() -> None:
+        while not stop.wait(BEAT):
+            beat_once()
+
+    beat_once()
+    thread = threading.Thread(target=keep_beating, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         stop.set()
-        renew_thread.join()
+        thread.join()
         store.remove(NAME)
 
 

@@ -32,6 +32,9 @@ _BOOKKEEPING = [
 ]
 
 
+_NOT_STORABLE = (pa.ArrowException, UnicodeError, TypeError, OverflowError)
+
+
 class Failure(Reject):
     """A row that was lost because something raised: `Failure("ValueError", "bad width")`."""
 
@@ -64,7 +67,11 @@ def make_result(
                 if isinstance(value, Reject):
                     rejects[i] = rejects[i] or value
                     values[i] = None
-        arrays.append(to_arrow(values, kind))
+        try:
+            arrays.append(to_arrow(values, kind))
+        except _NOT_STORABLE:
+            values = _storable(values, kind, rejects)
+            arrays.append(to_arrow(values, kind))
     rejected: Counter[str] = Counter()
     failed: Counter[str] = Counter()
     for reject in rejects:
@@ -73,8 +80,8 @@ def make_result(
     bookkeeping = [
         pa.array(rows, pa.int32()),
         pa.array([r and r.reason for r in rejects], pa.string()),
-        pa.array([r and r.value for r in rejects], pa.string()),
-        pa.array([r and r.threshold for r in rejects], pa.string()),
+        pa.array([r and _plain_text(r.value) for r in rejects], pa.string()),
+        pa.array([r and _plain_text(r.threshold) for r in rejects], pa.string()),
         pa.array([isinstance(r, Failure) for r in rejects], pa.bool_()),
     ]
     schema = pa.schema([*_BOOKKEEPING, *((name, arrow_type(kind)) for name, kind in types.items())])
@@ -90,6 +97,22 @@ def make_result(
         details={},
     )
     return Result(pa.table([*bookkeeping, *arrays], schema=schema), receipt)
+
+
+def _storable(values: list[Any], kind: Any, rejects: list[Reject | None]) -> list[Any]:
+    """Values without those that Arrow cannot hold (a lone surrogate, say), whose rows fail."""
+    kept = list(values)
+    for i, value in enumerate(values):
+        try:
+            to_arrow([value], kind)
+        except _NOT_STORABLE as error:
+            kept[i] = None
+            rejects[i] = rejects[i] or Failure(type(error).__name__, str(error)[:500])
+    return kept
+
+
+def _plain_text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def write_result(store: Store, name: str, result: Result) -> None:

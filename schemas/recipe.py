@@ -1,11 +1,11 @@
 """What a recipe may say, apart from the options of its source and stages, which are their own.
 
-    name: grit
-    source: {type: coco, images: photos/, captions: captions.json}
-    stages:
-      - image_check: {min_side: 64}
-      - noun_chunks
-    output: {dir: out/grit, formats: [webdataset, parquet], shard_size: 1GB, splits: {validation: 0.02}}
+name: grit
+source: {type: coco, images: photos/, captions: captions.json}
+stages:
+  - image_check: {min_side: 64}
+  - noun_chunks
+output: {dir: out/grit, formats: [webdataset, parquet], shard_size: 1GB, splits: {validation: 0.02}}
 """
 
 import re

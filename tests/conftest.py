@@ -27,6 +27,10 @@ def coco_mini() -> Path:
     return folder
 
 
+def _listed(stages: list[str]) -> list[str]:
+    return ["stages:", *(f"  - {stage}" for stage in stages)] if stages else ["stages: []"]
+
+
 @pytest.fixture
 def write_recipe(tmp_path: Path) -> Callable[..., Path]:
     """Writes a recipe into the test's folder; its output goes there, too."""
@@ -40,7 +44,7 @@ def write_recipe(tmp_path: Path) -> Callable[..., Path]:
         folder: str = "out",
     ) -> Path:
         path = tmp_path / f"{name}.yaml"
-        lines = [f"name: {name}", f"source: {{{source}}}", "stages:", *(f"  - {stage}" for stage in stages)]
+        lines = [f"name: {name}", f"source: {{{source}}}", *_listed(stages)]
         lines += [f"output: {{dir: {tmp_path / folder}, {output}}}", extra]
         path.write_text("\n".join(lines), encoding="utf-8")
         return path

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,14 @@ class RayRunner:
         if not ray.is_initialized():
             address = self.address or os.environ.get("RAY_ADDRESS")
             try:
+                _knock(address)
                 ray.init(
                     address=address,
                     include_dashboard=None if address else False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            except ConnectionError as error:
+            except OSError as error:
                 raise UserError(
                     f"no Ray cluster answers at {address}: {error}. Start one with `ray start --head`."
                 ) from error
@@ -160,6 +162,13 @@ def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resour
             more = min(more, int(free_gpus // shape.gpus))
         sizes[shape] += max(0, more)
     return sizes
+
+
+def _knock(address: str | None) -> None:
+    """Raises `OSError` if nobody answers at a `host:port`, for which Ray itself would wait minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _settled(resources: Resources, gpus: float) -> Resources:

@@ -1,0 +1,104 @@
+"""What only Ray can show: pools, workers that die, a cluster by address."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.plan import Resources
+from pipeline.progress import Progress
+from pipeline.recipes import load_recipe
+from pipeline.run import Finished, run, work_directory
+from pipeline.runners.local import LocalRunner
+from pipeline.runners.ray import RayRunner, divide
+from pipeline.store import Store
+from schemas.errors import UserError
+
+Write = Callable[..., Path]
+CPU, GPU = Resources(1, 0), Resources(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "cpus", "gpus", "expected"),
+    [
+        ([CPU], 2, 0, {CPU: 2}),
+        ([CPU, GPU], 16, 2, {GPU: 2, CPU: 14}),
+        ([CPU, GPU], 2, 8, {GPU: 1, CPU: 1}),
+        ([CPU, Resources(0.5, 0)], 1, 0, {CPU: 1, Resources(0.5, 0): 1}),
+        ([CPU, Resources(4, 0)], 16, 0, {Resources(4, 0): 3, CPU: 4}),
+    ],
+)
+def test_resources_are_divided(
+    shapes: list[Resources], cpus: float, gpus: float, expected: dict[Resources, int]
+) -> None:
+    assert divide(shapes, cpus, gpus) == expected
+
+
+def test_a_step_larger_than_the_cluster_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="needs 1 CPUs and 1 GPUs, and Ray has 2 and 0"):
+        divide([GPU], 2, 0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """One Ray for the tests of this file; runs find it by its address, as on a cluster."""
+    subprocess.run(
+        [str(Path(sys.executable).with_name("ray")), "start", "--head", "--num-cpus=2", "--port=0", "--include-dashboard=false"],
+        check=True,
+        capture_output=True,
+        env=os.environ,
+    )
+    yield "auto"
+    subprocess.run([str(Path(sys.executable).with_name("ray")), "stop", "--force"], check=False, capture_output=True)
+
+
+def go(recipe: Path, address: str | None = None, local: bool = False) -> Finished:
+    job = load_recipe(str(recipe))
+    runner = LocalRunner() if local else RayRunner(address)
+    return run(job, Store(work_directory(job, None)), runner, Progress())
+
+
+def test_a_row_that_kills_its_worker_is_lost_alone(
+    cluster: str, write_recipe: Write, tmp_path: Path
+) -> None:
+    stages = ["image_check", "odd_stages:DiesOn: {keys: [scene-00000013_0, scene-00000017_1]}"]
+    recipe = write_recipe("type: scenes, count: 20, part_size: 10", stages, extra="max_failed_fraction: 0.2")
+    finished = go(recipe, cluster)
+    total = finished.totals["odd_stages:DiesOn"]
+    assert (total.rows_in, total.rows_out, dict(total.failed)) == (40, 38, {"WorkerDied": 2})
+    leftovers = [path for path in (tmp_path / "out.work").rglob("*.piece")]
+    assert leftovers == []
+
+
+def test_a_source_that_kills_its_worker_stops_the_run(cluster: str, write_recipe: Write) -> None:
+    recipe = write_recipe("type: 'odd_sources:Deadly'", [])
+    with pytest.raises(UserError, match="workers keep dying on"):
+        go(recipe, cluster)
+
+
+def test_the_user_s_mistake_in_a_worker_stays_one_sentence(cluster: str, write_recipe: Write) -> None:
+    recipe = write_recipe("type: scenes, count: 4", ["image_check", "odd_stages:SetupFails: {}"])
+    with pytest.raises(UserError, match="the model nowhere/none is not there"):
+        go(recipe, cluster)
+
+
+def test_both_runners_write_the_same_bytes(cluster: str, write_recipe: Write, tmp_path: Path) -> None:
+    stages = ["image_check", "noun_chunks", "ground: {grounder: annotations}", "select_boxes"]
+    options = "shard_size: 100KB, formats: [webdataset, parquet, coco], splits: {validation: 0.2}"
+    for folder, local in (("a", True), ("b", False)):
+        recipe = write_recipe(
+            "type: scenes, count: 60, part_size: 15", stages, output=options, folder=folder
+        )
+        go(recipe, cluster, local)
+    for path in sorted((tmp_path / "a").rglob("*")):
+        if path.is_file() and path.name != "recipe.yaml":
+            assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_no_cluster_at_an_address_is_a_sentence(write_recipe: Write) -> None:
+    recipe = write_recipe("type: scenes, count: 4", ["image_check"])
+    with pytest.raises(UserError, match="ray start --head"):
+        go(recipe, "127.0.0.1:1")
