@@ -6,7 +6,7 @@ from schemas.columns import Columns, GroundedBox, Parse, Span
 from schemas.parses import children, root_of, tokens_in
 from stages.base import Stage
 
-_LOOSE_ENDS = {"PUNCT", "CCONJ", "SPACE", "ADP", "SCONJ"}
+_LOOSE_ENDS = {"PUNCT", "CCONJ", "SPACE", "ADP", "SCONJ", "PART"}
 _CLOSERS = {")": "(", "]": "[", "}": "{", '"': '"', "”": "“", "’": "‘", "»": "«"}
 
 
