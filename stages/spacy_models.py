@@ -50,27 +50,32 @@ def problems(name: str) -> list[str]:
     return []
 
 
-def spacy_version() -> str:
-    """Version of the installed spaCy, empty if there is none."""
+def revision(name: str) -> dict[str, str]:
+    """What decides a parse: versions of spaCy and of the model; empty where one is not installed."""
+    model = find(name)
     try:
-        return importlib.metadata.version("spacy")
+        spacy = importlib.metadata.version("spacy")
     except importlib.metadata.PackageNotFoundError:
-        return ""
+        spacy = ""
+    return {"spacy": spacy, "model": f"{model.package} {model.version} {model.digest}" if model else ""}
 
 
-def load(name: str, gpu: bool = False) -> Any:
+def load(name: str, gpus: float | None = 0) -> Any:
     """The model as a spaCy `Language` with what a dependency parse needs.
+
+    On the GPU if `gpus` is not 0; None takes one if there is one.
 
     Raises `UserError` if it is not installed or its language has no noun chunks.
     """
     import spacy
 
-    for problem in problems(name):
-        raise UserError(problem)
     model = find(name)
-    assert model is not None
-    if gpu and not spacy.prefer_gpu():
-        raise UserError("spaCy finds no GPU; install cupy for your CUDA version or set gpus: 0")
+    if model is None or problems(name):
+        raise UserError(" ".join(problems(name)))
+    if gpus != 0 and not spacy.prefer_gpu() and gpus is not None:
+        raise UserError(
+            "spaCy finds no GPU that it can use; install cupy for its CUDA version or set gpus: 0"
+        )
     nlp = spacy.load(model.package, exclude=NEEDLESS)
     if "noun_chunks" not in nlp.Defaults.syntax_iterators:
         raise UserError(f"spaCy has no noun chunks for the language {nlp.lang!r} of model {name!r}")
