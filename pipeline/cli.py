@@ -160,18 +160,11 @@ def why(
     """Tell a sample's whole story: what each stage found, why it was kept or dropped."""
     the_plan, store = _planned(recipe, set_, work, limit)
     from pipeline.why import tell
+    from pipeline.why_text import story_lines
 
     for story in tell(the_plan, store, key):
-        console.print(f"[bold]{story.key}[/]  (part {story.part}, row {story.row})")
-        for chapter in story.chapters:
-            line = f"  {chapter.step:<24} {chapter.verdict}"
-            if chapter.reason:
-                line += f": {chapter.reason}"
-                line += f", value {chapter.value}" if chapter.value else ""
-                line += f", threshold {chapter.threshold}" if chapter.threshold else ""
-            console.print(line, markup=False)
-            for name, value in chapter.columns.items():
-                console.print(f"      {name}: {_shortened(value)}", markup=False)
+        for line in story_lines(story):
+            console.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -248,11 +241,6 @@ def _need(package: str, extra: str, otherwise: str) -> None:
 
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{package} is not installed: pip install 'gritmill[{extra}]', {otherwise}")
-
-
-def _shortened(value: Any, most: int = 300) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def _print_options(title: str, cls: Any) -> None:

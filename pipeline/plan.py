@@ -24,14 +24,13 @@ from pipeline.recipes import Job
 from pipeline.results import SUFFIX
 from pipeline.sources.base import Part, Source
 from pipeline.store import Store
-from schemas.columns import SAMPLE_COLUMNS
 from schemas.errors import UserError
 from stages.base import GlobalStage, Stage
 
 Kind = Literal["source", "stage", "sketch", "process", "write"]
 
 # How a stage runs does not change what it gives.
-_INERT = {"batch_size", "cpus", "gpus"}
+INERT = {"batch_size", "cpus", "gpus"}
 
 
 class Resources(NamedTuple):
@@ -208,6 +207,11 @@ class Plan:
         return [*found, Pass(tuple(steps), decide=None)]
 
     @property
+    def sharding(self) -> Step:
+        """The sketch step whose decision says which shards there are, the last of its kind."""
+        return next(step for step in reversed(self.steps) if step.kind == "sketch")
+
+    @property
     def write(self) -> int:
         """The number of the step that writes shards, the last."""
         return len(self.steps) - 1
@@ -229,7 +233,7 @@ def make_plan(job: Job, parts: Parts) -> Plan:
         revision = stage.revision()
         identity = [
             type(stage).__qualname__,
-            stage.model_dump(mode="json", exclude=_INERT),
+            stage.model_dump(mode="json", exclude=INERT),
             code_digest(type(stage).__module__),
             revision,
             feeding,
@@ -255,4 +259,4 @@ def columns_before(steps: Sequence[Step], number: int) -> dict[str, Any]:
     for step in steps[:number]:
         if step.makes_rows:
             have |= step.writes
-    return have or dict(SAMPLE_COLUMNS)
+    return have

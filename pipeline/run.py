@@ -2,10 +2,9 @@
 
 import contextlib
 import functools
-import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from pipeline.recipes import Job
 from pipeline.results import read_receipt
 from pipeline.runners.base import Runner
 from pipeline.scheduler import Scheduler
-from pipeline.sketches import StoredSketches, read_decisions
+from pipeline.sketches import StoredSketches, read_decisions, read_shards, write_shards
 from pipeline.store import Store
 from pipeline.tasks import Task
 from pipeline.worker import Worker
@@ -157,14 +156,14 @@ class _Session:
 
     def _shards(self) -> list[Shard]:
         """The shards that were decided on, worked out once."""
-        sketch = next(s for s in reversed(self.plan.steps) if s.kind == "sketch")
-        name = f"{sketch.folder}/shards.json"
-        if not self.work.exists(name):
+        shards = read_shards(self.plan, self.work)
+        if shards is None:
+            sketch = self.plan.sharding
             assert isinstance(sketch.stage, GlobalStage)
             decisions = read_decisions(self.work, sketch.decision, sketch.stage.decides)
             shards = list_shards(StoredSketches(self.work, sketch, self.plan.parts), decisions)
-            self.work.write(name, json.dumps([asdict(shard) for shard in shards]).encode())
-        return [Shard(**shard) for shard in json.loads(self.work.read(name))]
+            write_shards(self.plan, self.work, shards)
+        return shards
 
     def _do(self, numbers: tuple[int, ...], units: Parts | Shards) -> None:
         done: list[np.ndarray[Any, np.dtype[np.bool_]]] = []

@@ -1,11 +1,14 @@
 """The sketches and decisions of a global stage, read part by part and never all at once."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.plan import Parts, Step
+from pipeline.output.shards import Shard
+from pipeline.plan import Parts, Plan, Step
 from pipeline.results import read_columns
 from pipeline.store import Store
 from schemas.columns import Columns, arrow_type, from_arrow, to_arrow
@@ -51,6 +54,18 @@ def read_decision(store: Store, name: str, part: int, types: dict[str, Any]) -> 
     """The decision for one part."""
     with store.open(name) as file:
         return _columns(pa.ipc.open_file(file).get_batch(part), types)
+
+
+def write_shards(plan: Plan, store: Store, shards: Sequence[Shard]) -> None:
+    """Keeps the list of shards beside the decision that it follows from."""
+    text = json.dumps([asdict(shard) for shard in shards])
+    store.write(f"{plan.sharding.folder}/shards.json", text.encode())
+
+
+def read_shards(plan: Plan, store: Store) -> list[Shard] | None:
+    """The list of shards, or None if they have not been decided on yet."""
+    name = f"{plan.sharding.folder}/shards.json"
+    return [Shard(**shard) for shard in json.loads(store.read(name))] if store.exists(name) else None
 
 
 def _columns(batch: pa.RecordBatch, types: dict[str, Any]) -> Columns:

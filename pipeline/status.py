@@ -1,12 +1,11 @@
 """What a run would do, has done and still needs; loads no model and starts nothing."""
 
-import json
 from dataclasses import dataclass
 
 from pipeline.ledger import Ledger
-from pipeline.output.shards import Shard
 from pipeline.plan import Parts, Plan, Resources, Shards
 from pipeline.receipts import Total
+from pipeline.sketches import read_shards
 from pipeline.store import Store
 
 
@@ -32,7 +31,7 @@ def status(plan: Plan, work: Store) -> list[StepStatus]:
         ledger = Ledger(work, step.folder)
         units: Parts | Shards | None = plan.parts
         if step.kind == "write":
-            shards = _shards(plan, work)
+            shards = read_shards(plan, work)
             units = None if shards is None else Shards(shards)
         ids = units.done_ids(ledger.results) if units else []
         total = Total()
@@ -41,9 +40,3 @@ def status(plan: Plan, work: Store) -> list[StepStatus]:
         count = None if units is None else len(units)
         found.append(StepStatus(step.name, len(ids), count, step.resources, total, dict(step.versions)))
     return found
-
-
-def _shards(plan: Plan, work: Store) -> list[Shard] | None:
-    sketch = next(step for step in reversed(plan.steps) if step.kind == "sketch")
-    name = f"{sketch.folder}/shards.json"
-    return [Shard(**shard) for shard in json.loads(work.read(name))] if work.exists(name) else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline.plan import Plan, Unit
+from pipeline.plan import INERT, Plan, Step, Unit
 from pipeline.results import read_columns, read_result
 from pipeline.store import Store
 from schemas.errors import UserError
@@ -24,6 +24,8 @@ class Chapter:
     threshold: str = ""
     columns: dict[str, Any] = field(default_factory=dict)
     """What the step wrote for it."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the step was told: thresholds and the like."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ def _chapters(plan: Plan, work: Store, unit: Unit, row: int) -> Iterator[Chapter
         columns = {column: found[column] for column in step.writes if found[column] is not None}
         if found["_reason"] is not None:
             verdict = "failed" if found["_failed"] else "rejected"
-            yield Chapter(step.name, verdict, found["_reason"], found["_value"], found["_threshold"], columns)
+            why = (found["_reason"], found["_value"], found["_threshold"])
+            yield Chapter(step.name, verdict, *why, columns, _options(step))
             return
-        yield Chapter(step.name, "kept", columns=columns)
+        yield Chapter(step.name, "kept", columns=columns, options=_options(step))
+
+
+def _options(step: Step) -> dict[str, Any]:
+    return {} if step.stage is None else step.stage.model_dump(mode="json", exclude=set(INERT))

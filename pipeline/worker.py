@@ -38,6 +38,7 @@ class Worker:
         output: Store,
         formats: Sequence[str],
     ) -> None:
+        check_import_names()
         self.steps = tuple(steps)
         self.source = source
         self.store = store
@@ -143,7 +144,6 @@ class Worker:
     def _set_up(self, step: Step, number: int) -> Stage:
         assert step.stage is not None
         if number not in self._ready:
-            check_import_names()
             step.stage.setup()
             self._ready.add(number)
         return step.stage

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.plan import Resources, Step
 from pipeline.receipts import Receipt
 from pipeline.runners.base import Finished
-from pipeline.scheduler import CannotSplit, Scheduler
+from pipeline.scheduler import DEATHS_OF_A_ROW, CannotSplit, Scheduler
 from pipeline.tasks import Task
 from pipeline.worker import Worker
 from schemas.errors import UserError
@@ -37,39 +37,47 @@ class RayRunner:
         self._pools: dict[Resources, _Pool] = {}
 
     def start(self, make_worker: Callable[[], Worker], steps: Sequence[Step]) -> None:
-        """Connects, and divides the machine's resources among the pools. Raises `UserError` if a
-        step needs more than there is."""
+        """Remembers what to run; Ray itself is started by the first task, if there is one."""
+        self._make_worker = make_worker
+        self._steps = steps
+
+    def _connect(self) -> None:
+        """Connects, and divides the machine's resources among the pools. Raises `UserError` if
+        nobody answers or a step needs more than there is."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
-        if not ray.is_initialized():
-            address = self.address or os.environ.get("RAY_ADDRESS")
-            try:
-                _knock(address)
-                ray.init(
-                    address=address,
-                    include_dashboard=None if address else False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            except OSError as error:
-                raise UserError(
-                    f"no Ray cluster answers at {address}: {error}. Start one with `ray start --head`."
-                ) from error
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        try:
+            _knock(address)
+            ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except OSError as error:
+            raise UserError(
+                f"no Ray cluster answers at {address}: {error}. Start one with `ray start --head`."
+            ) from error
         have = ray.cluster_resources()
         cpus, gpus = have.get("CPU", 0), have.get("GPU", 0)
-        self._shapes = [_settled(step.resources, gpus) for step in steps]
-        actor = ray.remote(_Actor)
-        payload = ray.put((make_worker, str(Path.cwd())))
+        self._shapes = [_settled(step.resources, gpus) for step in self._steps]
         sizes = divide(self._shapes, cpus, gpus)
         # Pools that do not fit side by side share the cores, or one would wait for ever.
         share = min(1.0, cpus / sum(shape.cpus for shape in sizes))
+        actor = ray.remote(_Actor)
+        payload = ray.put((self._make_worker, str(Path.cwd())))
         for shape, size in sizes.items():
             placed = actor.options(num_cpus=shape.cpus * share, num_gpus=shape.gpus)
             self._pools[shape] = _Pool(size, functools.partial(placed.remote, [payload]))
 
     def execute(self, scheduler: Scheduler, finished: Finished) -> None:
+        if not scheduler.remaining:
+            return
+        if not self._pools:
+            self._connect()
         import ray
 
         steps_of = {
@@ -112,29 +120,33 @@ class RayRunner:
                         finished(task, receipt)
 
     def call(self, task: Task) -> Receipt:
+        if not self._pools:
+            self._connect()
         import ray
 
         pool = self._pools[self._shapes[task.step]]
-        worker = pool.take()
-        try:
-            receipt: Receipt = ray.get(worker.run.remote(task))
-        except ray.exceptions.RayActorError:
-            # A decision is retried once; what killed its worker may have been chance.
-            pool.lose(worker)
+        said: BaseException | None = None
+        for _ in range(DEATHS_OF_A_ROW):
             worker = pool.take()
-            receipt = ray.get(worker.run.remote(task))
-        except ray.exceptions.RayTaskError as error:
-            raise _cause(error) from None
-        pool.give_back(worker)
-        return receipt
+            try:
+                receipt: Receipt = ray.get(worker.run.remote(task))
+            except ray.exceptions.RayActorError as error:
+                pool.lose(worker)
+                said = error
+            except ray.exceptions.RayTaskError as error:
+                raise _cause(error) from None
+            else:
+                pool.give_back(worker)
+                return receipt
+        raise UserError(f"workers keep dying on {task.unit.id}; the last one said: {said}") from said
 
     def close(self) -> None:
         import ray
 
         for pool in self._pools.values():
             pool.close()
-        self._pools = {}
-        if ray.is_initialized():
+        if self._pools:
+            self._pools = {}
             ray.shutdown()
 
 

@@ -20,7 +20,7 @@ from schemas.columns import Reject, Span, from_arrow
 TYPES = {"chunks": list[Span], "words": int}
 
 
-def some_result(rows: range = range(10, 14)):  # type: ignore[no-untyped-def]
+def some_result(rows: range = range(10, 14)):
     columns = {
         "chunks": [[Span(0, 5)], Reject("no_noun_chunk"), [], [Span(1, 2), Span(3, 4)]],
         "words": [3, 4, Failure("ValueError", "what?\ud800"), 6],

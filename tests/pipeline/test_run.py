@@ -265,7 +265,7 @@ def test_an_image_that_vanishes_before_writing_is_counted(write_recipe: Write, t
         lines.append(json.dumps({"image": f"{i}.jpg", "caption": "a dog"}))
     (tmp_path / "table.jsonl").write_text("\n".join(lines))
     recipe = write_recipe(
-        f"type: table, files: {tmp_path}/table.jsonl", ["image_check"], extra="max_failed_fraction: 0.1"
+        f"type: table, path: {tmp_path}/table.jsonl", ["image_check"], extra="max_failed_fraction: 0.1"
     )
     go(recipe)
     shutil.rmtree(tmp_path / "out")

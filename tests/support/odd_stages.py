@@ -81,7 +81,7 @@ class FirstOfEachImage(GlobalStage):
     def sketch(self, part: Columns) -> Columns:
         return {"image_id": part["image_id"]}
 
-    def decide(self, sketches: Sketches):  # type: ignore[no-untyped-def]
+    def decide(self, sketches: Sketches):
         seen: set[str] = set()
         for sketch in sketches:
             first = []

@@ -1,0 +1,112 @@
+"""A sample's story as lines of text: spans as the words they are, boxes short, long things cut."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pipeline.why import Chapter, Story
+
+_MOST_BOXES = 8
+_MOST_CHARACTERS = 160
+
+
+def story_lines(story: Story) -> Iterator[str]:
+    """
+    scene-00000012_0, row 24 of part f2b4e65cd844870b
+      source                   kept
+          caption        The square is blue.
+      noun_chunks              kept
+          noun_chunks    "The square" [0:10]
+      select_boxes             rejected: no_box, measured 0.5, threshold 0.65
+          options        min_score 0.65, nms_iou 0.5, ...
+    """
+    caption = ""
+    yield f"{story.key}, row {story.row} of part {story.part}"
+    for chapter in story.chapters:
+        caption = chapter.columns.get("caption", caption)
+        yield f"  {chapter.step:<24} {_verdict(chapter)}"
+        if chapter.options:
+            yield _line("options", ", ".join(f"{k} {_short(v)}" for k, v in chapter.options.items()))
+        for name, value in chapter.columns.items():
+            show = _SHOWN.get(name, _plainly)
+            for i, text in enumerate(show(value, caption)):
+                yield _line(name if i == 0 else "", text)
+
+
+def _line(name: str, text: str) -> str:
+    return f"      {name:<14} {text}"
+
+
+def _verdict(chapter: Chapter) -> str:
+    text = chapter.verdict
+    if chapter.reason:
+        text += f": {chapter.reason}"
+    if chapter.value:
+        text += f", measured {chapter.value}"
+    if chapter.threshold:
+        text += f", threshold {chapter.threshold}"
+    return text
+
+
+def _plainly(value: Any, caption: str) -> Iterator[str]:
+    yield _short(value)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def _spans(value: Any, caption: str) -> Iterator[str]:
+    yield ", ".join(_quoted(span, caption) for span in value)
+
+
+def _quoted(span: dict[str, int], caption: str) -> str:
+    start, end = span["start"], span["end"]
+    return f'"{caption[start:end]}" [{start}:{end}]'
+
+
+def _grounded(value: Any, caption: str) -> Iterator[str]:
+    best = sorted(value, key=lambda box: -box["score"])[:_MOST_BOXES]
+    for box in best:
+        place = f"{_quoted(box['span'], caption)} {_corners(box['box'])}"
+        yield f"{place} score {box['score']:.3f} by {box['model']}"
+    yield from _rest(len(value) - len(best))
+
+
+def _annotations(value: Any, caption: str) -> Iterator[str]:
+    for annotation in value[:_MOST_BOXES]:
+        crowd = " (a crowd)" if annotation["crowd"] else ""
+        yield f"{annotation['label']} {_corners(annotation['box'])}{crowd}"
+    yield from _rest(len(value) - _MOST_BOXES)
+
+
+def _rest(count: int) -> Iterator[str]:
+    if count > 0:
+        yield f"and {count} more"
+
+
+def _corners(box: dict[str, float]) -> str:
+    return "[" + " ".join(f"{box[name]:.3f}" for name in ("x1", "y1", "x2", "y2")) + "]"
+
+
+def _image(value: Any, caption: str) -> Iterator[str]:
+    yield f"{value['uri']}, {value['length']:,} bytes at {value['offset']:,}"
+
+
+def _words(value: Any, caption: str) -> Iterator[str]:
+    words = zip(value["starts"], value["ends"], value["deps"], strict=True)
+    yield " ".join(f"{caption[start:end]}/{dep}" for start, end, dep in words)
+
+
+_SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
+    "image": _image,
+    "parse": _words,
+    "noun_chunks": _spans,
+    "ref_exps": _spans,
+    "candidates": _grounded,
+    "boxes": _grounded,
+    "annotations": _annotations,
+}
