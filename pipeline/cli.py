@@ -112,24 +112,22 @@ def plan(
     known = sum(h for h in hints if isinstance(h, int))
     rows = f", at least {known:,} samples" if known else ""
     console.print(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
-    table = Table(box=None, pad_edge=False)
-    for name in ("step", "fingerprint", "done", "to do", "cpus", "gpus", "versions"):
-        table.add_column(name, justify="left" if name in ("step", "fingerprint", "versions") else "right")
+    steps = look(the_plan, store)
     fingerprints = {step.name: step.fingerprint for step in the_plan.steps}
-    for step in look(the_plan, store):
+    table = Table(box=None, pad_edge=False)
+    for name in ("step", "fingerprint", "done", "to do", "cpus", "gpus"):
+        table.add_column(name, justify="left" if name in ("step", "fingerprint") else "right", no_wrap=True)
+    for step in steps:
         todo = "after sharding" if step.units is None else f"{step.units - step.done:,}"
         gpus = "if any" if step.resources.gpus < 0 else f"{step.resources.gpus:g}"
-        versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
-        table.add_row(
-            step.name,
-            fingerprints[step.name][:8],
-            f"{step.done:,}",
-            todo,
-            f"{step.resources.cpus:g}",
-            gpus,
-            versions,
-        )
+        cpus = f"{step.resources.cpus:g}"
+        table.add_row(step.name, fingerprints[step.name][:8], f"{step.done:,}", todo, cpus, gpus)
     console.print(table)
+    console.print()
+    for step in steps:
+        if step.versions:
+            versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
+            console.print(f"{step.name}: {versions}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -176,6 +174,11 @@ def stages(
     from stages.registry import all_stages
 
     shown = 0
+    if name is None:
+        console.print(
+            "Every stage also takes batch_size (rows in one call), cpus and gpus (what a worker of it holds; "
+            "gpus: null takes one if there is any). They change nothing in the result.\n"
+        )
     for heading, classes in (("STAGES", all_stages()), ("SOURCES", all_sources())):
         listed = {k: v for k, v in classes.items() if name is None or k.split(" ")[0] == name}
         if listed and name is None:
@@ -244,33 +247,32 @@ def _need(package: str, extra: str, otherwise: str) -> None:
 
 
 def _print_options(title: str, cls: Any) -> None:
-    summary = (cls.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+    from pipeline.plan import INERT
+
+    summary = (cls.__doc__ or "").strip().split("\n\n")[0]
     console.print(f"[bold]{title}[/]  ", end="")
-    console.print(" ".join(summary.split()), markup=False)
+    console.print(" ".join(summary.split()), markup=False, soft_wrap=True)
     if getattr(cls, "reads", None):
         console.print(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}", markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for column in ("option", "default", "meaning"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "option")
     for option, info in cls.model_fields.items():
-        default = (
-            "required"
-            if info.is_required()
-            else json.dumps(info.get_default(call_default_factory=True), default=str)
-        )
-        table.add_row(f"    {option}", default, " ".join((info.description or "").split()))
-    console.print(table)
+        if option not in INERT:
+            meaning = " ".join((info.description or "").split())
+            table.add_row(f"    {option}", _default(info), meaning)
+    if table.rows:
+        console.print(table)
+    placed = [f"{name} {_default(cls.model_fields[name])}" for name in sorted(INERT & set(cls.model_fields))]
+    if placed:
+        console.print(f"    runs with {', '.join(placed)}")
     console.print()
 
 
-def _meaning(cls: Any, option: str) -> str:
-    """The string under an option, where the class itself or one that it builds on has it."""
-    described = (c.model_fields[option].description for c in cls.__mro__ if option in _fields(c))
-    return next((text for text in described if text), "")
-
-
-def _fields(cls: Any) -> dict[str, Any]:
-    return getattr(cls, "model_fields", {})
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    return json.dumps(info.get_default(call_default_factory=True), default=str)
 
 
 if __name__ == "__main__":
