@@ -61,7 +61,11 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
     and packages, columns that do not fit together.
     """
     path = find_recipe(name)
-    document = yaml_lines.load(path.read_text(encoding="utf-8"), name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is no text in UTF-8: {error}. Save it as UTF-8.") from error
+    document = yaml_lines.load(text, name)
     if not isinstance(document.data, dict):
         raise UserError(f"{name} is not a recipe: it should be a mapping with name, source, stages, output")
     checker = _Checker(name, document)
@@ -106,7 +110,7 @@ class _Checker:
             raise UserError(f"--set {override}: write it as --set source.images=DIR")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
             raise UserError(f"--set {override}: the value is not YAML: {error}") from error
         node: Any = self.document.data
         path: yaml_lines.Path = ()

@@ -29,20 +29,20 @@ def load(text: str, name: str) -> Document:
 
     Duplicate keys and documents that grow past `MAX_NODES` by aliases are refused.
     """
-    loader = yaml.SafeLoader(text)
+    lines: dict[Path, int] = {}
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        lines: dict[Path, int] = {}
         data = None if node is None else _build(loader, node, (), lines)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{name}, line {mark.line + 1}" if mark else name
         problem = getattr(error, "problem", None) or str(error)
-        if mark and "${" in text.splitlines()[mark.line]:
+        if mark and "${" in "".join(text.splitlines()[mark.line : mark.line + 1]):
             problem += '; inside { } write "${NAME}" in quotes'
         raise UserError(f"{place}: this is not YAML: {problem}") from error
-    finally:
-        loader.dispose()
+    except RecursionError as error:
+        raise UserError(f"{name}: this is not YAML that can be read: it is nested too deeply") from error
     return Document(data, lines)
 
 
@@ -64,4 +64,8 @@ def _build(loader: yaml.SafeLoader, node: yaml.Node, path: Path, lines: dict[Pat
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, item, (*path, i), lines) for i, item in enumerate(node.value)]
-    return loader.construct_object(node, deep=True)
+    try:
+        return loader.construct_object(node, deep=True)
+    except (ValueError, AttributeError) as error:  # of PyYAML's own constructors: `2024-13-01`
+        problem = f"{node.value[:40]!r} is no {node.tag.rpartition(':')[2]}; a text needs quotes"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
