@@ -129,7 +129,8 @@ class Parts:
 
     def done(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which parts have their result among these file names."""
-        ids = [name[:DIGITS].encode() for name in names if name.endswith(SUFFIX)]
+        stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        ids = [stem.encode() for stem in stems if len(stem) == DIGITS]
         return np.isin(self.ids, np.array(ids, dtype=f"S{DIGITS}"))
 
     def done_ids(self, names: Sequence[str]) -> list[str]:
