@@ -42,10 +42,13 @@ def examine() -> Iterator[Finding]:
     except importlib.metadata.PackageNotFoundError:
         yield Finding(False, "gritmill", "runs from a checkout that is not installed: pip install -e .")
     for name, (distribution, extra, purpose) in _OPTIONAL.items():
-        if importlib.util.find_spec(name) is None:
-            yield Finding(False, name, f"missing, needed for {purpose}: pip install 'gritmill[{extra}]'")
-        else:
-            yield Finding(True, name, importlib.metadata.version(distribution))
+        try:
+            # A folder of that name lying around can be imported, too, but is no distribution.
+            version = importlib.metadata.version(distribution) if importlib.util.find_spec(name) else None
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        missing = f"missing, needed for {purpose}: pip install 'gritmill[{extra}]'"
+        yield Finding(version is not None, name, version or missing)
     yield from _spacy_models()
     yield from _accelerators()
     yield Finding(True, "cores", str(os.cpu_count()))
