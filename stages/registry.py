@@ -3,10 +3,12 @@
 import difflib
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from schemas.errors import UserError
 from stages.base import Stage
+
+T = TypeVar("T")
 
 STAGES: dict[str, str] = {
     "image_check": "stages.image_check:ImageCheck",
@@ -34,37 +36,44 @@ def stage_class(name: str, options: Mapping[str, Any]) -> type[Stage]:
     Raises `UserError` for a name that is not known.
     """
     if name in STAGES:
-        return load(STAGES[name])
+        return load(STAGES[name], Stage)
     if name in VARIANTS:
         field, choices = VARIANTS[name]
         choice = options.get(field)
-        if choice not in choices:
+        if not isinstance(choice, str) or choice not in choices:
             given = "is missing" if choice is None else f"{choice!r} is not known"
             raise UserError(f"{name}: option {field} {given}; choose one of: {', '.join(choices)}")
-        return load(choices[choice])
+        return load(choices[choice], Stage)
     if ":" in name:
-        return load(name)
+        return load(name, Stage)
     raise UserError(f"there is no stage {name!r}{suggestion(name, [*STAGES, *VARIANTS])}")
 
 
 def all_stages() -> dict[str, type[Stage]]:
     """Every stage of ours by the name a recipe gives it, variants as `ground (annotations)`."""
-    classes = {name: load(target) for name, target in STAGES.items()}
+    classes = {name: load(target, Stage) for name, target in STAGES.items()}
     for name, (_, choices) in VARIANTS.items():
-        classes |= {f"{name} ({choice})": load(target) for choice, target in choices.items()}
+        classes |= {f"{name} ({choice})": load(target, Stage) for choice, target in choices.items()}
     return classes
 
 
-def load(target: str) -> type[Any]:
-    """`"package.module:Class"` -> the class. Raises `UserError` where there is none."""
+def load(target: str, base: type[T]) -> type[T]:
+    """`"package.module:Class"` -> the class. Raises `UserError` where there is none that builds on `base`."""
     module, _, name = target.partition(":")
+    if not all(word.isidentifier() for word in [*module.split("."), name]):
+        raise UserError(f"{target!r} names no class; write it as package.module:Class")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
         missing = getattr(error, "name", None)
         if isinstance(error, ModuleNotFoundError) and missing and not module.startswith(missing):
             raise
         raise UserError(f"{target!r} cannot be imported: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise UserError(
+            f"{target!r} is no {base.__name__.lower()}; name a class that builds on {base.__name__}"
+        )
+    return found
 
 
 def suggestion(word: str, known: list[str]) -> str:

@@ -20,12 +20,12 @@ def source_class(name: str) -> type[Source]:
     Raises `UserError` for a type that is not known.
     """
     if name in SOURCES:
-        return load(SOURCES[name])
+        return load(SOURCES[name], Source)
     if ":" in name:
-        return load(name)
+        return load(name, Source)
     raise UserError(f"there is no source type {name!r}{suggestion(name, list(SOURCES))}")
 
 
 def all_sources() -> dict[str, type[Source]]:
     """Every source of ours by its type."""
-    return {name: load(target) for name, target in SOURCES.items()}
+    return {name: load(target, Source) for name, target in SOURCES.items()}

@@ -47,6 +47,7 @@ class AnnotationGrounder(Ground):
     reads = ("caption", "noun_chunks", "parse", "annotations")
 
     grounder: Literal["annotations"] = "annotations"
+    """Where the boxes come from."""
     ambiguous: Literal["drop", "all", "largest"] = "drop"
     """What to do where it is not clear which boxes are meant: "a dog" among three, "two dogs" with
     three boxes or one, "dogs" with one, "men" beside "women" where all are persons. `drop` leaves the
