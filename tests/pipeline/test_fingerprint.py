@@ -12,7 +12,8 @@ from pipeline.fingerprint import code_digest, digest
 
 CODE = {
     "__init__": "",
-    "stage": "from ours.helper import double\nclass Stage:\n    def process(self, x):\n        return double(x)\n",
+    "stage": "from ours.helper import double\nclass Stage:\n    def process(self, x):\n"
+    "        return double(x)\n",
     "helper": "from ours import deep\ndef double(x):\n    return deep.add(x, x)\n",
     "deep": "def add(a, b):\n    return a + b\n",
     "unused": "SEED = 1\n",
