@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -21,7 +22,8 @@ app = typer.Typer(
     help="Images with captions in, grounded vision-language training data out.\n\n"
     "Start with `pipeline run quickstart`, then look into recipes/grit.yaml.",
 )
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
+"""For tables; lines of text are echoed, so that no path in them is wrapped or taken for markup."""
 
 
 class RunnerName(StrEnum):
@@ -70,12 +72,11 @@ def run(
     from pipeline.progress import Progress
     from pipeline.recipes import load_recipe
     from pipeline.run import run as run_job
-    from pipeline.run import work_directory
     from pipeline.runners.base import Runner
     from pipeline.store import Store
 
     job = load_recipe(recipe, set_ or [])
-    folder = work_directory(job, work)
+    folder = _work_folder(recipe, job, work)
     chosen: Runner
     if runner is RunnerName.ray:
         _need("ray", "ray", "or use --runner local")
@@ -95,9 +96,9 @@ def run(
         raise typer.Exit(130) from None
     console.print(funnel_table(done.totals))
     samples = done.totals["write"].rows_out
-    console.print(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
-    console.print(f"report: {done.report}")
-    console.print(f"one sample's story: pipeline why KEY {folder}", markup=False)
+    typer.echo(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
+    typer.echo(f"report: {done.report}")
+    typer.echo(f"one sample's story: pipeline why KEY {folder}")
 
 
 @app.command()
@@ -111,7 +112,7 @@ def plan(
     hints = [unit.spec.get("rows") for unit in the_plan.parts]
     known = sum(h for h in hints if isinstance(h, int))
     rows = f", at least {known:,} samples" if known else ""
-    console.print(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
+    typer.echo(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
     steps = look(the_plan, store)
     fingerprints = {step.name: step.fingerprint for step in the_plan.steps}
     table = Table(box=None, pad_edge=False)
@@ -123,11 +124,11 @@ def plan(
         cpus = f"{step.resources.cpus:g}"
         table.add_row(step.name, fingerprints[step.name][:8], f"{step.done:,}", todo, cpus, gpus)
     console.print(table)
-    console.print()
+    typer.echo()
     for step in steps:
         if step.versions:
             versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
-            console.print(f"{step.name}: {versions}", soft_wrap=True, markup=False)
+            typer.echo(f"{step.name}: {versions}")
 
 
 @app.command()
@@ -142,8 +143,8 @@ def status(
     steps = look(the_plan, store)
     for step in steps:
         units = "?" if step.units is None else f"{step.units:,}"
-        console.print(f"{step.name:<24} {step.done:>9,} of {units} done, {step.total.seconds:,.0f} s of work")
-    console.print()
+        typer.echo(f"{step.name:<24} {step.done:>9,} of {units} done, {step.total.seconds:,.0f} s of work")
+    typer.echo()
     console.print(funnel_table({step.name: step.total for step in steps}))
 
 
@@ -162,7 +163,7 @@ def why(
 
     for story in tell(the_plan, store, key):
         for line in story_lines(story):
-            console.print(line, markup=False, soft_wrap=True)
+            typer.echo(line)
 
 
 @app.command()
@@ -182,7 +183,7 @@ def stages(
     for heading, classes in (("STAGES", all_stages()), ("SOURCES", all_sources())):
         listed = {k: v for k, v in classes.items() if name is None or k.split(" ")[0] == name}
         if listed and name is None:
-            console.print(f"[bold]{heading}[/]\n")
+            typer.secho(f"{heading}\n", bold=True)
         for title, cls in listed.items():
             shown += 1
             _print_options(title, cls)
@@ -214,9 +215,8 @@ def doctor() -> None:
     from pipeline.doctor import examine
 
     for finding in examine():
-        mark = "[green]ok[/]  " if finding.ok else "[yellow]--[/]  "
-        console.print(f"{mark}{finding.subject:<18} ", end="")
-        console.print(finding.text, markup=False)
+        mark = typer.style("ok", fg="green") if finding.ok else typer.style("--", fg="yellow")
+        typer.echo(f"{mark}  {finding.subject:<18} {finding.text}")
 
 
 def main() -> None:
@@ -232,11 +232,21 @@ def main() -> None:
 def _planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:
     from pipeline.plan import Parts, make_plan
     from pipeline.recipes import load_recipe
-    from pipeline.run import limited, work_directory
+    from pipeline.run import limited
     from pipeline.store import Store
 
     job = load_recipe(recipe, overrides or [])
-    return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))
+    return make_plan(job, Parts.of(limited(job, limit))), Store(_work_folder(recipe, job, work))
+
+
+def _work_folder(recipe: str, job: Any, work: str | None) -> str:
+    """`--work`, or the work folder that was given for a recipe, or the one beside the output."""
+    from pipeline import lock
+    from pipeline.run import work_directory
+
+    if work is None and Path(recipe, lock.NAME).is_file():
+        return recipe
+    return work_directory(job, work)
 
 
 def _need(package: str, extra: str, otherwise: str) -> None:
@@ -250,10 +260,9 @@ def _print_options(title: str, cls: Any) -> None:
     from pipeline.plan import INERT
 
     summary = (cls.__doc__ or "").strip().split("\n\n")[0]
-    console.print(f"[bold]{title}[/]  ", end="")
-    console.print(" ".join(summary.split()), markup=False, soft_wrap=True)
+    typer.echo(f"{typer.style(title, bold=True)}  {' '.join(summary.split())}")
     if getattr(cls, "reads", None):
-        console.print(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}", markup=False)
+        typer.echo(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for column in ("option", "default", "meaning"):
         table.add_column(column, overflow="fold", no_wrap=column == "option")
@@ -265,8 +274,8 @@ def _print_options(title: str, cls: Any) -> None:
         console.print(table)
     placed = [f"{name} {_default(cls.model_fields[name])}" for name in sorted(INERT & set(cls.model_fields))]
     if placed:
-        console.print(f"    runs with {', '.join(placed)}")
-    console.print()
+        typer.echo(f"    runs with {', '.join(placed)}")
+    typer.echo()
 
 
 def _default(info: Any) -> str:
