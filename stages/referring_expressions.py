@@ -1,97 +1,112 @@
-"""Grounded noun chunks -> referring expressions, by the caption's dependency tree."""
+"""Grounded noun chunks -> referring expressions, by arithmetic on the dependency parse."""
 
 from typing import Literal
 
 from schemas.columns import Columns, GroundedBox, Parse, Span
-from schemas.parses import children, root_of, tokens_in
+from schemas.parses import root_of
 from stages.base import Stage
 
-_LOOSE_ENDS = {"PUNCT", "CCONJ", "SPACE", "ADP", "SCONJ", "PART"}
-_CLOSERS = {")": "(", "]": "[", "}": "{", '"': '"', "”": "“", "’": "‘", "»": "«"}
+CLOSERS = {")": "(", "]": "[", "}": "{", "»": "«", "”": "“", "’": "‘", '"': '"', "'": "'"}
 
 
 class ReferringExpressions(Stage):
-    """Grounded noun chunks -> the expressions that single out what they name; boxes stay theirs.
+    """Noun chunk of a box -> the whole phrase that it heads; `ref_exps[i]` is that of `boxes[i]`.
 
-    "a dog in a field of flowers", all three chunks grounded ->
-        [Span(0, 27), Span(11, 27), Span(20, 27)] and the three boxes
+    "a dog in a field of flowers": Span(0, 5) -> Span(0, 27), Span(9, 16) -> Span(9, 27)
 
-    Step 2 of GRIT (Kosmos-2, arXiv 2306.14824, section 2.1): a chunk grows over the tokens that depend
-    on its head, at any depth. A chunk with conjuncts does not grow ("a dog and a cat" stay two), nor
-    does one on which nothing depends. Where the subtree has gaps, the run of tokens around the chunk
-    counts, so that an expression is always a piece of the caption. Punctuation, conjunctions and
-    prepositions at its ends are cut off. `boxes` and `ref_exps` are parallel.
+    The rules are those of Kosmos-2 (section 3 of the paper): a chunk grows over everything that hangs
+    on its head in the dependency tree; one that is part of a coordination ("a dog and a cat") stays as
+    it is, and so does one on which nothing hangs. Our own additions: where the tree jumps words, only
+    the run of words around the chunk is taken, and no expression begins or ends with punctuation, a
+    conjunction or a preposition without its object. An expression always contains its chunk.
     """
 
     reads = ("caption", "parse", "boxes")
     writes = {"boxes": list[GroundedBox], "ref_exps": list[Span]}
 
     containment: Literal["all", "outermost", "short"] = "all"
-    """What to do with expressions inside others. `all` keeps them, as the released GRIT does;
-    `outermost` drops them with their boxes, as Kosmos-2's loader does when it trains; `short` takes
-    the bare noun chunks, which never overlap, as Qwen-VL did when it cleaned GRIT (QwenLM/Qwen-VL,
-    issue 24)."""
+    """`all` keeps expressions within expressions, as GRIT was released; `outermost` drops a box whose
+    expression lies within a different one, as Kosmos-2 trains; `short` leaves chunks unexpanded, so that
+    none overlap, as Qwen-VL cleaned GRIT (QwenLM/Qwen-VL, issue 24)."""
 
     def process(self, batch: Columns) -> Columns:
-        boxes_out: list[list[GroundedBox]] = []
-        expressions_out: list[list[Span]] = []
-        for caption, parse, boxes in zip(batch["caption"], batch["parse"], batch["boxes"], strict=True):
-            if self.containment == "short":
-                expressions = {box.span: box.span for box in boxes}
-            else:
-                expressions = {box.span: expand(caption, parse, box.span) for box in boxes}
-            if self.containment == "outermost":
-                boxes = [box for box in boxes if _is_outermost(expressions[box.span], expressions)]
-            boxes_out.append(boxes)
-            expressions_out.append([expressions[box.span] for box in boxes])
-        return {"boxes": boxes_out, "ref_exps": expressions_out}
+        rows = zip(batch["caption"], batch["parse"], batch["boxes"], strict=True)
+        kept = [self._row(caption, parse, boxes) for caption, parse, boxes in rows]
+        return {"boxes": [boxes for boxes, _ in kept], "ref_exps": [spans for _, spans in kept]}
+
+    def _row(
+        self, caption: str, parse: Parse, boxes: list[GroundedBox]
+    ) -> tuple[list[GroundedBox], list[Span]]:
+        chunks = dict.fromkeys(box.span for box in boxes)
+        if self.containment == "short":
+            return boxes, [box.span for box in boxes]
+        expression = {chunk: expand(caption, parse, chunk) for chunk in chunks}
+        if self.containment == "outermost":
+            spans = set(expression.values())
+            boxes = [
+                box
+                for box in boxes
+                if not any(
+                    other.contains(expression[box.span]) and other != expression[box.span] for other in spans
+                )
+            ]
+        return boxes, [expression[box.span] for box in boxes]
 
 
 def expand(caption: str, parse: Parse, chunk: Span) -> Span:
-    """A noun chunk -> its referring expression, which contains it."""
-    root = root_of(parse, chunk)
-    inside = tokens_in(parse, chunk)
-    if root < 0 or _has_conjuncts(parse, root):
+    """The span of everything that depends on the chunk's head, if the published rules allow it.
+
+    >>> expand("a dog in a field", parse, Span(0, 5))
+    Span(start=0, end=16)
+    """
+    head = root_of(parse, chunk)
+    if head < 0 or _is_coordinated(parse, head):
         return chunk
-    subtree = _subtree(parse, root)
-    first, last = inside[0], inside[-1]
-    while first - 1 in subtree:
+    subtree = _subtree(parse, head)
+    first = last = head
+    while first > 0 and (first - 1 in subtree or parse.starts[first] > chunk.start):
         first -= 1
-    while last + 1 in subtree:
+    while last + 1 < len(parse.starts) and (last + 1 in subtree or parse.ends[last] < chunk.end):
         last += 1
-    while first < inside[0] and _is_loose(caption, parse, first):
+    while parse.starts[first] < chunk.start and _dangles(caption, parse, first, Span(0, 0)):
         first += 1
-    while last > inside[-1] and _is_loose(caption, parse, last) and not _closes(caption, parse, first, last):
+    while parse.ends[last] > chunk.end and _dangles(
+        caption, parse, last, Span(parse.starts[first], parse.starts[last])
+    ):
         last -= 1
-    return Span(min(parse.starts[first], chunk.start), max(parse.ends[last], chunk.end))
+    return Span(min(chunk.start, parse.starts[first]), max(chunk.end, parse.ends[last]))
 
 
-def _has_conjuncts(parse: Parse, token: int) -> bool:
-    return parse.deps[token] == "conj" or any(parse.deps[child] == "conj" for child in children(parse, token))
+def _is_coordinated(parse: Parse, token: int) -> bool:
+    """True for every member of "a dog, a cat and a bird", the first as well as the others."""
+    if parse.deps[token] == "conj":
+        return True
+    return any(head == token and dep == "conj" for head, dep in zip(parse.heads, parse.deps, strict=True))
 
 
 def _subtree(parse: Parse, root: int) -> set[int]:
-    found: set[int] = set()
-    waiting = [root]
+    """The token with its children, their children and so on."""
+    children: dict[int, list[int]] = {}
+    for token, head in enumerate(parse.heads):
+        children.setdefault(head, []).append(token)
+    found, waiting = {root}, [root]
     while waiting:
-        token = waiting.pop()
-        if token not in found:
-            found.add(token)
-            waiting.extend(children(parse, token))
+        for child in children.get(waiting.pop(), ()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
     return found
 
 
-def _is_loose(caption: str, parse: Parse, token: int) -> bool:
-    """True if an expression should neither begin nor end with this token: "and", "of", ",", an emoji."""
-    word = caption[parse.starts[token] : parse.ends[token]]
-    return parse.tags[token] in _LOOSE_ENDS or not any(map(str.isalnum, word))
-
-
-def _closes(caption: str, parse: Parse, first: int, last: int) -> bool:
-    """True if the last token is a bracket or quote that closes one of the same expression."""
-    opener = _CLOSERS.get(caption[parse.starts[last] : parse.ends[last]])
-    return opener is not None and opener in caption[parse.starts[first] : parse.starts[last]]
-
-
-def _is_outermost(expression: Span, expressions: dict[Span, Span]) -> bool:
-    return not any(other != expression and other.contains(expression) for other in expressions.values())
+def _dangles(caption: str, parse: Parse, token: int, before: Span) -> bool:
+    """True for a token that no expression may begin or end with. `before` is the expression up to it."""
+    tag, dep = parse.tags[token], parse.deps[token]
+    if tag == "PUNCT":
+        text = before.of(caption)
+        mark = caption[parse.starts[token] : parse.ends[token]]
+        opener = CLOSERS.get(mark, "")
+        if not opener:
+            return True
+        return text.count(opener) % 2 == 0 if opener == mark else text.count(opener) <= text.count(mark)
+    # An adposition may be a verb's particle ("a plane taking off"); a PART is "to", "not" or "'s".
+    return tag in ("SPACE", "CCONJ", "SCONJ", "DET", "PART") or (tag == "ADP" and dep != "prt")
