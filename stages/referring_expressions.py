@@ -1,12 +1,18 @@
 """Grounded noun chunks -> referring expressions, by arithmetic on the dependency parse."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from schemas.columns import Columns, GroundedBox, Parse, Span
 from schemas.parses import root_of
 from stages.base import Stage
 
-CLOSERS = {")": "(", "]": "[", "}": "{", "»": "«", "”": "“", "’": "‘", '"': '"', "'": "'"}
+OPENERS = {")": "(", "]": "[", "}": "{", "»": "«", "”": "“", "’": "‘", '"': '"', "'": "'"}
+"""What each closing bracket or quote was opened by."""
+
+NO_BEGINNING = ("PUNCT", "SPACE", "CCONJ")
+NO_END = ("SPACE", "CCONJ", "SCONJ", "DET", "PART")
+"""Words that wait for another: "and", "while", "the", "to"; also a possessive that lost its noun."""
 
 
 class ReferringExpressions(Stage):
@@ -37,20 +43,20 @@ class ReferringExpressions(Stage):
     def _row(
         self, caption: str, parse: Parse, boxes: list[GroundedBox]
     ) -> tuple[list[GroundedBox], list[Span]]:
-        chunks = dict.fromkeys(box.span for box in boxes)
         if self.containment == "short":
             return boxes, [box.span for box in boxes]
+        chunks = dict.fromkeys(box.span for box in boxes)
         expression = {chunk: expand(caption, parse, chunk) for chunk in chunks}
         if self.containment == "outermost":
-            spans = set(expression.values())
-            boxes = [
-                box
-                for box in boxes
-                if not any(
-                    other.contains(expression[box.span]) and other != expression[box.span] for other in spans
-                )
-            ]
+            outer = _outermost(expression.values())
+            boxes = [box for box in boxes if expression[box.span] in outer]
         return boxes, [expression[box.span] for box in boxes]
+
+
+def _outermost(spans: Iterable[Span]) -> set[Span]:
+    """The spans that lie within no other; equal spans are one."""
+    distinct = set(spans)
+    return {span for span in distinct if not any(o.contains(span) for o in distinct - {span})}
 
 
 def expand(caption: str, parse: Parse, chunk: Span) -> Span:
@@ -68,11 +74,9 @@ def expand(caption: str, parse: Parse, chunk: Span) -> Span:
         first -= 1
     while last + 1 < len(parse.starts) and (last + 1 in subtree or parse.ends[last] < chunk.end):
         last += 1
-    while parse.starts[first] < chunk.start and _dangles(caption, parse, first, Span(0, 0)):
+    while parse.starts[first] < chunk.start and parse.tags[first] in NO_BEGINNING:
         first += 1
-    while parse.ends[last] > chunk.end and _dangles(
-        caption, parse, last, Span(parse.starts[first], parse.starts[last])
-    ):
+    while parse.ends[last] > chunk.end and _dangles(caption, parse, first, last):
         last -= 1
     return Span(min(chunk.start, parse.starts[first]), max(chunk.end, parse.ends[last]))
 
@@ -98,15 +102,21 @@ def _subtree(parse: Parse, root: int) -> set[int]:
     return found
 
 
-def _dangles(caption: str, parse: Parse, token: int, before: Span) -> bool:
-    """True for a token that no expression may begin or end with. `before` is the expression up to it."""
-    tag, dep = parse.tags[token], parse.deps[token]
-    if tag == "PUNCT":
-        text = before.of(caption)
-        mark = caption[parse.starts[token] : parse.ends[token]]
-        opener = CLOSERS.get(mark, "")
-        if not opener:
-            return True
-        return text.count(opener) % 2 == 0 if opener == mark else text.count(opener) <= text.count(mark)
-    # An adposition may be a verb's particle ("a plane taking off"); a PART is "to", "not" or "'s".
-    return tag in ("SPACE", "CCONJ", "SCONJ", "DET", "PART") or (tag == "ADP" and dep != "prt")
+def _dangles(caption: str, parse: Parse, first: int, last: int) -> bool:
+    """True if no expression that begins with the token `first` may end with `last`."""
+    # An adposition may be a verb's particle: "a plane taking off".
+    if parse.tags[last] in NO_END or (parse.tags[last] == "ADP" and parse.deps[last] != "prt"):
+        return True
+    return parse.tags[last] == "PUNCT" and not _closes(
+        caption[parse.starts[last] : parse.ends[last]], caption[parse.starts[first] : parse.starts[last]]
+    )
+
+
+def _closes(mark: str, text: str) -> bool:
+    """True for a bracket or quote that was opened in the text: `_closes(")", "a man (left")`."""
+    opener = OPENERS.get(mark)
+    if opener is None:
+        return False
+    if opener == mark:
+        return text.count(mark) % 2 == 1
+    return text.count(opener) > text.count(mark)

@@ -70,7 +70,7 @@ HOSTILE = [
     "A <b>dog</b> & a &lt;cat&gt; in {braces} {0} %s",
     "\r\n\ta dog\x00 and\x07 a cat\r\n",
     "e\u0301\u0301\u0301 a dog 𝕒 𝕔𝕒𝕥",
-    "a dog and a cat " * 6_000,
+    "wonderfully decorated ornamental chrysanthemums, " * 2_100,
 ]
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from schemas.boxes import Box
-from schemas.columns import GroundedBox, Parse, Reject, Span
+from schemas.columns import Columns, GroundedBox, Parse, Reject, Span
 from stages.noun_chunks import NounChunks
 from stages.referring_expressions import ReferringExpressions, expand
 
@@ -84,6 +84,7 @@ def test_published_rules(caption_and_parse, chunk, expression):
             'dog says " hi "',
         ),
         ('dog:0:ROOT:NOUN running:0:acl:VERB ":0:punct:PUNCT', "dog running"),
+        ("on:3:prep:ADP grass:0:pobj:NOUN and:3:cc:CCONJ dog:3:ROOT:NOUN", "on grass and dog"),
         # "quickly" hangs on the dog but "is" does not: only the run around the chunk.
         ("dog:1:nsubj:NOUN is:1:ROOT:AUX quickly:0:advmod:ADV", "dog"),
         ("dog:2:nsubj:NOUN outside:0:advmod:ADV is:2:ROOT:AUX quickly:0:advmod:ADV", "dog outside"),
@@ -142,7 +143,7 @@ def test_human_captions(coco_mini):
     chunker.setup()
     found = chunker.process({"caption": captions})
     boxes = [[] if isinstance(row, Reject) else list(map(grounded, row)) for row in found["noun_chunks"]]
-    batch = {"caption": captions, "parse": found["parse"], "boxes": boxes}
+    batch: Columns = {"caption": captions, "parse": found["parse"], "boxes": boxes}
     result = ReferringExpressions().process(batch)
     assert result["boxes"] == boxes
     grown = 0
