@@ -24,7 +24,7 @@ class ReferringExpressions(Stage):
     on its head in the dependency tree; one that is part of a coordination ("a dog and a cat") stays as
     it is, and so does one on which nothing hangs. Our own additions: where the tree jumps words, only
     the run of words around the chunk is taken, and no expression begins or ends with punctuation, a
-    conjunction or a preposition without its object. An expression always contains its chunk.
+    conjunction, article or preposition left hanging. An expression always contains its chunk.
     """
 
     reads = ("caption", "parse", "boxes")

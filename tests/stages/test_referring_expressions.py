@@ -43,7 +43,7 @@ def test_the_record_of_the_released_grit():
     """caption, noun_chunks and ref_exps of key 000373938."""
     caption, parse = HANGER
     assert caption == "a wire hanger with a paper cover that reads we heart our customers"
-    batch = {
+    batch: Columns = {
         "caption": [caption],
         "parse": [parse],
         "boxes": [[grounded(Span(19, 32)), grounded(Span(0, 13))]],
