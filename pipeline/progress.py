@@ -53,7 +53,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line above the table."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
