@@ -38,4 +38,6 @@ def reference_to(folder: str, name: object, size: int) -> ImageRef | Reject:
         return Reject("bad_path", ascii(name)[1:-1][:200], folder)
     if size < 0:
         return Reject("missing_image", path)
+    if size == 0:
+        return Reject("empty_image", path)
     return ImageRef(posixpath.join(folder, path), 0, size)
