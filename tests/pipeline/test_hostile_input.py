@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import tarfile
 import unicodedata
@@ -320,6 +321,7 @@ def test_member_names_are_names_and_never_paths(shielded: Path, write_recipe: Wr
     # ".." has no name before its first dot, so that it is no sample.
     assert numbers == {f"a dog number {n}": jpeg(n, (24, 16)) for n, name in enumerate(NAMES) if name != ".."}
     adds_up(finished, len(NAMES) - 1)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,100}", key) for key in found)
     for path in (tmp_path / "out" / "data").glob("*.tar"):
         with tarfile.open(path) as tar_file:
             for member in tar_file:
