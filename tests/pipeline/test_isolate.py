@@ -28,7 +28,9 @@ def test_only_bad_rows_fail(bad: set[int]) -> None:
     assert [v for v in out["twice"] if not isinstance(v, Failure)] == [
         2 * n for n in range(100) if n not in bad
     ]
-    assert all(repr(v) == repr(Failure("ValueError", "not this one")) for v in out["twice"] if isinstance(v, Failure))
+    assert all(
+        repr(v) == repr(Failure("ValueError", "not this one")) for v in out["twice"] if isinstance(v, Failure)
+    )
 
 
 def test_one_bad_row_of_a_thousand_takes_few_calls() -> None:

@@ -12,7 +12,11 @@ from schemas.errors import UserError
 
 def test_the_second_run_on_a_directory_is_refused(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with locked(store), pytest.raises(UserError, match=r"another run \(process \d+ on .*--work"), locked(store):
+    with (
+        locked(store),
+        pytest.raises(UserError, match=r"another run \(process \d+ on .*--work"),
+        locked(store),
+    ):
         pass
     with locked(store):
         pass

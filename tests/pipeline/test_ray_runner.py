@@ -1,6 +1,7 @@
 """What only Ray can show: pools, workers that die, a cluster by address."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -45,14 +46,24 @@ def test_a_step_larger_than_the_cluster_is_a_sentence() -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """One Ray for the tests of this file; runs find it by its address, as on a cluster."""
-    subprocess.run(
-        [str(Path(sys.executable).with_name("ray")), "start", "--head", "--num-cpus=2", "--port=0", "--include-dashboard=false"],
-        check=True,
-        capture_output=True,
-        env=os.environ,
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray = str(Path(sys.executable).with_name("ray"))
+    options = ["--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false"]
+    head = subprocess.Popen(
+        [ray, "start", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
     )
-    yield "auto"
-    subprocess.run([str(Path(sys.executable).with_name("ray")), "stop", "--force"], check=False, capture_output=True)
+    address = f"127.0.0.1:{port}"
+    check = [ray, "health-check", f"--address={address}"]
+    while subprocess.run(check, check=False, capture_output=True).returncode:
+        assert head.poll() is None, "Ray did not start"
+    yield address
+    head.terminate()
+    head.wait(timeout=60)
 
 
 def go(recipe: Path, address: str | None = None, local: bool = False) -> Finished:
@@ -61,16 +72,13 @@ def go(recipe: Path, address: str | None = None, local: bool = False) -> Finishe
     return run(job, Store(work_directory(job, None)), runner, Progress())
 
 
-def test_a_row_that_kills_its_worker_is_lost_alone(
-    cluster: str, write_recipe: Write, tmp_path: Path
-) -> None:
+def test_a_row_that_kills_its_worker_is_lost_alone(cluster: str, write_recipe: Write, tmp_path: Path) -> None:
     stages = ["image_check", "odd_stages:DiesOn: {keys: [scene-00000013_0, scene-00000017_1]}"]
     recipe = write_recipe("type: scenes, count: 20, part_size: 10", stages, extra="max_failed_fraction: 0.2")
     finished = go(recipe, cluster)
     total = finished.totals["odd_stages:DiesOn"]
     assert (total.rows_in, total.rows_out, dict(total.failed)) == (40, 38, {"WorkerDied": 2})
-    leftovers = [path for path in (tmp_path / "out.work").rglob("*.piece")]
-    assert leftovers == []
+    assert not list((tmp_path / "out.work").rglob("*.piece"))
 
 
 def test_a_source_that_kills_its_worker_stops_the_run(cluster: str, write_recipe: Write) -> None:
@@ -89,9 +97,7 @@ def test_both_runners_write_the_same_bytes(cluster: str, write_recipe: Write, tm
     stages = ["image_check", "noun_chunks", "ground: {grounder: annotations}", "select_boxes"]
     options = "shard_size: 100KB, formats: [webdataset, parquet, coco], splits: {validation: 0.2}"
     for folder, local in (("a", True), ("b", False)):
-        recipe = write_recipe(
-            "type: scenes, count: 60, part_size: 15", stages, output=options, folder=folder
-        )
+        recipe = write_recipe("type: scenes, count: 60, part_size: 15", stages, output=options, folder=folder)
         go(recipe, cluster, local)
     for path in sorted((tmp_path / "a").rglob("*")):
         if path.is_file() and path.name != "recipe.yaml":

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 from schemas.columns import Columns, Reject
 from stages.base import GlobalStage, Sketches, Stage
@@ -81,7 +82,7 @@ class FirstOfEachImage(GlobalStage):
     def sketch(self, part: Columns) -> Columns:
         return {"image_id": part["image_id"]}
 
-    def decide(self, sketches: Sketches):
+    def decide(self, sketches: Sketches) -> Iterator[Columns]:
         seen: set[str] = set()
         for sketch in sketches:
             first = []
