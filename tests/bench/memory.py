@@ -1,6 +1,6 @@
 """Peak memory of `pipeline run` on Ray as a run gets longer, and as its parts get larger.
 
-    python -m tests.bench.memory [--samples 20] [--parts 10,100,1000] [--sizes 20,200,2000]
+    python -m tests.bench.memory [--samples 5] [--parts 10,100,1000] [--sizes 20,200,1000]
 
 The recipe is GRIT's on drawn scenes. More parts of the same size must not need more memory, neither in
 the driver nor in the largest worker. Larger parts may, in the worker: the second table says how much.
@@ -39,9 +39,9 @@ def run(folder: Path, parts: int, samples: int) -> Usage:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--samples", type=int, default=20, help="of a part, in the first table")
+    parser.add_argument("--samples", type=int, default=5, help="of a part, in the first table")
     parser.add_argument("--parts", default="10,100,1000")
-    parser.add_argument("--sizes", default="20,200,2000", help="of ten parts, in the second table")
+    parser.add_argument("--sizes", default="20,200,1000", help="of ten parts, in the second table")
     options = parser.parse_args()
 
     cases = {

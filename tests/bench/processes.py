@@ -39,7 +39,14 @@ class Usage:
 def watched(command: Sequence[str], python: str = sys.executable) -> Usage:
     """Runs `python ...`, which finds the project's modules. Raises `RuntimeError` if it fails."""
     usage, seconds = Usage(), {}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ADDRESS": "local",  # a Ray of its own, even if somebody has started one here
+        # Ray's workers give way to everything else; on a busy machine that compares nothing.
+        "RAY_worker_niceness": "0",
+    }
     start = time.perf_counter()
     output = tempfile.TemporaryFile()  # noqa: SIM115 (a pipe that nobody reads would fill up)
     process = psutil.Popen([python, *command], stdout=output, stderr=subprocess.STDOUT, env=environment)
