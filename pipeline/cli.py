@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -72,11 +71,12 @@ def run(
     from pipeline.progress import Progress
     from pipeline.recipes import load_recipe
     from pipeline.run import run as run_job
+    from pipeline.run import work_directory
     from pipeline.runners.base import Runner
     from pipeline.store import Store
 
     job = load_recipe(recipe, set_ or [])
-    folder = _work_folder(recipe, job, work)
+    folder = work_directory(job, work)
     chosen: Runner
     if runner is RunnerName.ray:
         _need("ray", "ray", "or use --runner local")
@@ -219,6 +219,14 @@ def doctor() -> None:
         typer.echo(f"{mark}  {finding.subject:<18} {finding.text}")
 
 
+@app.command()
+def dialects() -> None:
+    """List how models spell boxes, and how much of a box each spelling keeps."""
+    from pipeline.dialect_table import dialect_table
+
+    console.print(dialect_table())
+
+
 def main() -> None:
     """Entry point: the user's mistakes are one sentence and status 2, ours a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -232,21 +240,11 @@ def main() -> None:
 def _planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:
     from pipeline.plan import Parts, make_plan
     from pipeline.recipes import load_recipe
-    from pipeline.run import limited
+    from pipeline.run import limited, work_directory
     from pipeline.store import Store
 
     job = load_recipe(recipe, overrides or [])
-    return make_plan(job, Parts.of(limited(job, limit))), Store(_work_folder(recipe, job, work))
-
-
-def _work_folder(recipe: str, job: Any, work: str | None) -> str:
-    """`--work`, or the work folder that was given for a recipe, or the one beside the output."""
-    from pipeline import lock
-    from pipeline.run import work_directory
-
-    if work is None and Path(recipe, lock.NAME).is_file():
-        return recipe
-    return work_directory(job, work)
+    return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))
 
 
 def _need(package: str, extra: str, otherwise: str) -> None:

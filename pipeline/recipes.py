@@ -2,16 +2,17 @@
 
 import importlib.util
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline import yaml_lines
+from pipeline import files, yaml_lines
 from pipeline.output.shards import AssignShards
 from pipeline.sources.base import Source
 from pipeline.sources.registry import source_class
@@ -22,6 +23,9 @@ from stages.registry import all_stages, stage_class, suggestion
 
 M = TypeVar("M", bound=BaseModel)
 RECIPES = Path(__file__).parent.parent / "recipes"
+RECORDED = "recipe.yaml"
+WORK_MARK = "# Recorded by a run whose work lies in this folder.\n"
+MAX_BYTES = 10**6
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Job:
     max_failed_fraction: float
     data: dict[str, Any]
     """The recipe as plain data, overrides applied: what is recorded beside the dataset."""
+    work: str | None = None
+    """The work folder that the recipe was recorded in, if it was."""
 
 
 class RecipeError(UserError):
@@ -60,34 +66,43 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
     Raises `RecipeError` with every mistake: unknown names and options, wrong types, missing files
     and packages, columns that do not fit together.
     """
-    path = find_recipe(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is no text in UTF-8: {error}. Save it as UTF-8.") from error
+    place, text = find_recipe(name)
     document = yaml_lines.load(text, name)
     if not isinstance(document.data, dict):
         raise UserError(f"{name} is not a recipe: it should be a mapping with name, source, stages, output")
     checker = _Checker(name, document)
     for override in overrides:
         checker.apply(override)
-    return checker.check()
+    job = checker.check()
+    return replace(job, work=posixpath.dirname(place)) if text.startswith(WORK_MARK) else job
 
 
-def find_recipe(name: str) -> Path:
-    """A path as given, the recipe recorded in a folder of a run, or one of ours of that name."""
-    for candidate in (
-        Path(name),
-        Path(name) / "recipe.yaml",
-        RECIPES / Path(name).name,
-        RECIPES / f"{name}.yaml",
-    ):
-        if candidate.is_file():
-            return candidate
+def find_recipe(name: str) -> tuple[str, str]:
+    """A recipe by its path or URL, by the folder of a run (work or output), or one of ours by name.
+
+    Returns where it was found and its text.
+    """
+    candidates = [name, f"{name.rstrip('/')}/{RECORDED}"]
+    if files.is_local(name):
+        candidates += [str(RECIPES / Path(name).name), str(RECIPES / f"{name}.yaml")]
+    for candidate in candidates:
+        if files.stat(candidate):
+            try:
+                return candidate, files.read(candidate, MAX_BYTES).decode()
+            except UnicodeDecodeError as error:
+                raise UserError(f"{name} is no text in UTF-8: {error}. Save it as UTF-8.") from error
+            except OSError as error:
+                raise UserError(f"{name} cannot be read: {error}") from error
     known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
     raise UserError(
         f"there is no recipe {name}; give a path, the folder of a run, or one of ours: {', '.join(known)}"
     )
+
+
+def record(data: dict[str, Any], work: bool) -> bytes:
+    """A recipe as it is kept beside a run's results (`work`) or its dataset."""
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    return ((WORK_MARK if work else "") + text).encode()
 
 
 def missing_packages(packages: dict[str, str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
 from pipeline.ledger import Ledger
 from pipeline.lock import locked
@@ -18,7 +17,7 @@ from pipeline.packaging import check_import_names
 from pipeline.plan import Parts, Plan, Shards, Step, Unit, make_plan
 from pipeline.progress import Progress
 from pipeline.receipts import Receipt, Total
-from pipeline.recipes import Job
+from pipeline.recipes import RECORDED, Job, record
 from pipeline.results import read_receipt
 from pipeline.runners.base import Runner
 from pipeline.scheduler import Scheduler
@@ -49,7 +48,7 @@ class Finished:
 
 def work_directory(job: Job, work: str | None) -> str:
     """Where the results of the steps lie: beside the output unless said otherwise."""
-    return work or job.output.dir.rstrip("/") + ".work"
+    return work or job.work or job.output.dir.rstrip("/") + ".work"
 
 
 def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | None = None) -> Finished:
@@ -65,7 +64,7 @@ def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | 
             raise UserError(f"the source ({job.source.type}) has no samples; check its paths")
         plan = make_plan(job, parts)
         claim(output, job)
-        work.write("recipe.yaml", yaml.safe_dump(job.data, sort_keys=False, allow_unicode=True).encode())
+        work.write(RECORDED, record(job.data, work=True))
         if not work.exists(plan.parts_file):
             parts.save(work, plan.parts_file)
         runner.start(
@@ -149,6 +148,10 @@ class _Session:
             elif not (ours and is_written(self.output, self.work, step, shard, formats)):
                 complete = False
                 self.work.remove(name)
+                # Its receipt may stand in any segment of the ledger, which can do without them.
+                for segment in self.work.names(step.folder):
+                    if segment.endswith(".jsonl"):
+                        self.work.remove(f"{step.folder}/{segment}")
         if not complete:
             # Without its checksums a folder does not pass for a finished dataset.
             self.output.remove(SUMS)

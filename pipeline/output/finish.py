@@ -15,12 +15,11 @@ from pipeline.output.shards import Shard
 from pipeline.output.write import fragment, shard_path
 from pipeline.plan import Plan, Step
 from pipeline.receipts import Receipt, Total
-from pipeline.recipes import Job
+from pipeline.recipes import RECORDED, Job, record
 from pipeline.results import read_receipt
 from pipeline.store import Store
 from schemas.errors import UserError
 
-RECIPE = "recipe.yaml"
 SUMS = "SHA256SUMS"
 STATS = "stats.json"
 REPORT = "report.md"
@@ -28,13 +27,13 @@ REPORT = "report.md"
 
 def claim(output: Store, job: Job) -> None:
     """Marks the output folder as this recipe's. Raises `UserError` if it holds anything else."""
-    recipe = yaml.safe_dump(job.data, sort_keys=False, allow_unicode=True).encode()
-    if output.exists(RECIPE):
+    recipe = record(job.data, work=False)
+    if output.exists(RECORDED):
         with contextlib.suppress(yaml.YAMLError, AttributeError):
-            owner = yaml.safe_load(output.read(RECIPE)).get("name")
+            owner = yaml.safe_load(output.read(RECORDED)).get("name")
             if owner == job.name:
-                if output.read(RECIPE) != recipe:
-                    output.write(RECIPE, recipe)
+                if output.read(RECORDED) != recipe:
+                    output.write(RECORDED, recipe)
                 return
             raise UserError(
                 f"{output.root} holds the dataset of another recipe, {owner!r}; choose another output.dir, "
@@ -44,7 +43,7 @@ def claim(output: Store, job: Job) -> None:
         raise UserError(
             f"{output.root} is not empty and no dataset of ours; choose another output.dir, or empty it first"
         )
-    output.write(RECIPE, recipe)
+    output.write(RECORDED, recipe)
 
 
 def drop_stale(output: Store, job: Job, shards: Sequence[Shard]) -> None:

@@ -52,7 +52,8 @@ class RayRunner:
         try:
             _knock(address)
             ray.init(
-                address=address,
+                # Without an address Ray would join whatever was last started on this machine.
+                address=address or "local",
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

@@ -104,6 +104,24 @@ def test_both_runners_write_the_same_bytes(cluster: str, write_recipe: Write, tm
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
+def test_without_an_address_a_run_has_a_ray_of_its_own(
+    cluster: str, write_recipe: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    joined, shutdown = [], ray.shutdown
+
+    def note_and_shut_down() -> None:
+        joined.append(ray.get_runtime_context().gcs_address)
+        shutdown()
+
+    monkeypatch.setattr(ray, "shutdown", note_and_shut_down)
+    go(write_recipe("type: scenes, count: 4", ["image_check"]))
+    assert len(joined) == 1
+    assert joined[0].rpartition(":")[2] != cluster.rpartition(":")[2]
+
+
 def test_no_cluster_at_an_address_is_a_sentence(write_recipe: Write) -> None:
     recipe = write_recipe("type: scenes, count: 4", ["image_check"])
     with pytest.raises(UserError, match="ray start --head"):
