@@ -7,8 +7,10 @@ A column's type is an ordinary annotation: `str`, `int`, `float`, `bool`, a `Nam
     {"caption": ["a dog in a field"], "noun_chunks": [[Span(0, 5), Span(9, 16)]]}
 """
 
+from itertools import accumulate, chain
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.boxes import Box
@@ -136,6 +138,9 @@ _SCALARS: dict[Any, pa.DataType] = {
 }
 
 
+_NUMBERS = {int: np.dtype(np.int64), float: np.dtype(np.float64)}
+
+
 def arrow_type(annotation: Any) -> pa.DataType:
     """`list[Span]` -> `list<struct<start: int64, end: int64>>`."""
     if annotation in _SCALARS:
@@ -148,46 +153,55 @@ def arrow_type(annotation: Any) -> pa.DataType:
 
 
 def to_arrow(values: list[Any], annotation: Any) -> pa.Array:
-    """Python values of a column's type (or None) -> an Arrow array."""
+    """Python values of a column's type (or None) -> an Arrow array.
+
+    Built column by column, level by level: going through a dict for each struct, as `pa.array` wants
+    them, took several times as long.
+    """
+    if annotation in (int, float):
+        # Through numpy where it sees nothing but such numbers: ten times as fast.
+        numbers = np.array(values)
+        if numbers.dtype == _NUMBERS[annotation]:
+            return pa.array(numbers)
     if annotation in _SCALARS:
         return pa.array(values, _SCALARS[annotation])
-    return pa.array([_plain(v) for v in values], arrow_type(annotation))
+    missing = [value is None for value in values]
+    mask = pa.array(missing) if any(missing) else None
+    if get_origin(annotation) is list:
+        [item] = get_args(annotation)
+        filled = [() if value is None else value for value in values]
+        offsets = [0, *accumulate(map(len, filled))]
+        items = to_arrow(list(chain.from_iterable(filled)), item)
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), items, mask=mask)
+    hints = get_type_hints(annotation)
+    nothing = (None,) * len(hints)
+    columns = zip(*(nothing if value is None else value for value in values), strict=True)
+    lists = list(map(list, columns)) or [[] for _ in hints]
+    arrays = [to_arrow(column, hint) for column, hint in zip(lists, hints.values(), strict=True)]
+    return pa.StructArray.from_arrays(arrays, fields=list(arrow_type(annotation)), mask=mask)
 
 
 def from_arrow(array: pa.Array | pa.ChunkedArray, annotation: Any) -> list[Any]:
     """An Arrow array -> Python values of the column's type."""
-    values = array.to_pylist()
-    if _holds_structs(annotation):
-        return [_typed(v, annotation) for v in values]
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks() if array.num_chunks != 1 else array.chunk(0)
+    if annotation in _SCALARS:
+        numbers = annotation in (int, float) and not array.null_count
+        return array.to_numpy(zero_copy_only=False).tolist() if numbers else array.to_pylist()
+    if get_origin(annotation) is list:
+        [item] = get_args(annotation)
+        items = from_arrow(array.flatten(), item)
+        lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).tolist()
+        ends = accumulate(lengths)
+        values = [items[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+    else:
+        hints = get_type_hints(annotation)
+        columns = [from_arrow(a, hint) for a, hint in zip(array.flatten(), hints.values(), strict=True)]
+        values = list(map(annotation._make, zip(*columns, strict=True)))
+    if array.null_count:
+        values = [v if valid else None for v, valid in zip(values, array.is_valid().to_pylist(), strict=True)]
     return values
 
 
 def _is_struct(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")
-
-
-def _holds_structs(annotation: Any) -> bool:
-    return _is_struct(annotation) or (
-        get_origin(annotation) is list and _holds_structs(get_args(annotation)[0])
-    )
-
-
-def _plain(value: Any) -> Any:
-    """NamedTuples -> dicts, at any depth, which is what pyarrow takes for structs."""
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return {name: _plain(v) for name, v in zip(value._fields, value, strict=True)}
-    if isinstance(value, list):
-        return [_plain(v) for v in value] if value and isinstance(value[0], (tuple, list)) else value
-    return value
-
-
-def _typed(value: Any, annotation: Any) -> Any:
-    if value is None:
-        return None
-    if get_origin(annotation) is list:
-        item = get_args(annotation)[0]
-        return [_typed(v, item) for v in value] if _holds_structs(item) else value
-    if _is_struct(annotation):
-        hints = get_type_hints(annotation)
-        return annotation(*(_typed(value[name], hint) for name, hint in hints.items()))
-    return value
