@@ -8,12 +8,12 @@ results. Segments may be deleted at any time; of two receipts for a part the lat
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.receipts import Receipt
 from pipeline.results import SUFFIX, read_receipt
 from pipeline.store import Store
 
+_SEGMENT = ".jsonl"
 _FLUSH_SECONDS = 15.0
 _FLUSH_COUNT = 2000
 
@@ -21,34 +21,28 @@ _FLUSH_COUNT = 2000
 class Ledger:
     """Receipts of the results in one folder."""
 
-    def __init__(self, store: Store, folder: str) -> None:
+    def __init__(self, store: Store, folder: str, names: Sequence[str]) -> None:
+        """`names` are those of the files in the folder."""
         self.store = store
         self.folder = folder
-        self._names = store.names(folder)
+        self._segments = [name for name in names if name.endswith(_SEGMENT)]
+        self._next = max((_number(name) for name in self._segments), default=-1) + 1
         self._new: list[Receipt] = []
         self._last_flush = time.monotonic()
-        self._segments = sum(name.endswith(".jsonl") for name in self._names)
-
-    @property
-    def results(self) -> list[str]:
-        """File names of the results that were there when the ledger was opened."""
-        return [name for name in self._names if name.endswith(SUFFIX)]
 
     def receipts(self, parts: Sequence[str]) -> Iterator[Receipt]:
         """The receipts of these parts, which must all have their results."""
         wanted = set(parts)
-        for name in reversed(self._names):
-            if name.endswith(".jsonl"):
-                for line in reversed(self.store.read(f"{self.folder}/{name}").splitlines()):
-                    receipt = _parsed(line)
-                    if receipt and receipt.part in wanted:
-                        wanted.discard(receipt.part)
-                        yield receipt
-        with ThreadPoolExecutor(8) as pool:
-            missing = (f"{self.folder}/{part}{SUFFIX}" for part in sorted(wanted))
-            for receipt in pool.map(lambda name: read_receipt(self.store, name), missing):
-                self._new.append(receipt)
-                yield receipt
+        for name in reversed(self._segments):
+            for line in reversed(self.store.read(f"{self.folder}/{name}").splitlines()):
+                receipt = _parsed(line)
+                if receipt and receipt.part in wanted:
+                    wanted.discard(receipt.part)
+                    yield receipt
+        missing = (f"{self.folder}/{part}{SUFFIX}" for part in sorted(wanted))
+        for receipt in self.store.each(lambda name: read_receipt(self.store, name), missing):
+            self._new.append(receipt)
+            yield receipt
 
     def add(self, receipt: Receipt) -> None:
         self._new.append(receipt)
@@ -57,15 +51,18 @@ class Ledger:
 
     def flush(self) -> None:
         """Writes what was added since the last time as a segment."""
-        if not self._new:
-            return
-        taken = {name for name in self.store.names(self.folder) if name.endswith(".jsonl")}
-        while (name := f"receipts-{self._segments:06d}.jsonl") in taken:
-            self._segments += 1
-        text = "".join(receipt.to_json() + "\n" for receipt in self._new)
-        self.store.write(f"{self.folder}/{name}", text.encode())
-        self._new = []
+        if self._new:
+            text = "".join(receipt.to_json() + "\n" for receipt in self._new)
+            self.store.write(f"{self.folder}/receipts-{self._next:06d}{_SEGMENT}", text.encode())
+            self._next += 1
+            self._new = []
         self._last_flush = time.monotonic()
+
+
+def _number(segment: str) -> int:
+    """`receipts-000012.jsonl` -> 12; -1 for a file that only looks like a segment."""
+    digits = segment.removeprefix("receipts-").removesuffix(_SEGMENT)
+    return int(digits) if digits.isdecimal() else -1
 
 
 def _parsed(line: bytes) -> Receipt | None:

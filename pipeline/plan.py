@@ -11,6 +11,8 @@ next. The last pass works on output shards instead of parts.
 """
 
 import json
+import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -26,6 +28,9 @@ from pipeline.sources.base import Part, Source
 from pipeline.store import Store
 from schemas.errors import UserError
 from stages.base import GlobalStage, Stage
+
+_CHUNK = 65536
+_IS_RESULT = re.compile(rf"[0-9a-f]{{{DIGITS}}}{re.escape(SUFFIX)}").fullmatch
 
 Kind = Literal["source", "stage", "sketch", "process", "write"]
 
@@ -83,71 +88,72 @@ class Unit:
 
 
 class Parts:
-    """The parts of a plan, compactly: a million of them take some 150 MB.
+    """The parts of a plan, compactly: a million of them take some 100 MB.
 
     Written to the work directory once, so that workers look up any part by its number.
     """
 
-    def __init__(self, ids: np.ndarray[Any, Any], specs: pa.StringArray) -> None:
-        self.ids = ids
-        self.specs = specs
+    def __init__(self, ids: np.ndarray[Any, np.dtype[np.uint64]], specs: pa.ChunkedArray) -> None:
+        self._ids = ids
+        self._specs = specs
 
     @classmethod
     def of(cls, parts: Iterable[Part]) -> "Parts":
         """Raises `UserError` if two parts are the same, which a source's listing must not give."""
-        ids: list[bytes] = []
-        builder: list[pa.Array] = []
+        ids = array("Q")
+        chunks: list[pa.Array] = []
         texts: list[str] = []
         for part in parts:
-            ids.append(digest(part).encode())
+            ids.append(int(digest(part), 16))
             texts.append(json.dumps(part, sort_keys=True, ensure_ascii=False))
-            if len(texts) == 65536:
-                builder.append(pa.array(texts, pa.large_string()))
+            if len(texts) == _CHUNK:
+                chunks.append(pa.array(texts))
                 texts = []
-        builder.append(pa.array(texts, pa.large_string()))
-        array = np.array(ids, dtype=f"S{DIGITS}")
-        unique, counts = np.unique(array, return_counts=True)
-        if len(unique) != len(array):
-            twice = int(np.flatnonzero(array == unique[counts > 1][0])[0])
-            spec = json.dumps(json.loads(pa.concat_arrays(builder)[twice].as_py()))[:200]
+        chunks.append(pa.array(texts, pa.string()))
+        made = cls(np.array(ids, np.uint64), pa.chunked_array(chunks))
+        unique, counts = np.unique(made._ids, return_counts=True)
+        if len(unique) != len(made):
+            twice = int(np.flatnonzero(made._ids == unique[counts > 1][0])[0])
+            spec = json.dumps(made[twice].spec)[:200]
             raise UserError(f"the source names one part twice: {spec}. List every file once.")
-        return cls(array, pa.concat_arrays(builder))
+        return made
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._ids)
 
     def __getitem__(self, index: int) -> Unit:
-        return Unit(index, self.ids[index].decode(), json.loads(self.specs[index].as_py()))
+        return Unit(index, self.id(index), json.loads(self._specs[index].as_py()))
 
     def __iter__(self) -> Iterator[Unit]:
         return (self[i] for i in range(len(self)))
 
+    def id(self, index: int) -> str:
+        """A part's digest, which its results are called by."""
+        return f"{int(self._ids[index]):0{DIGITS}x}"
+
     @property
     def digest(self) -> str:
         """Changes with any part; the fingerprint of whatever depends on all of them."""
-        return digest(self.ids.tobytes().decode())
+        return digest(self._ids.astype(">u8").tobytes().hex())
 
-    def done(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def done(self, names: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which parts have their result among these file names."""
-        stems = (name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
-        ids = [stem.encode() for stem in stems if len(stem) == DIGITS]
-        return np.isin(self.ids, np.array(ids, dtype=f"S{DIGITS}"))
+        found = array("Q", (int(name[:DIGITS], 16) for name in names if _IS_RESULT(name)))
+        return np.isin(self._ids, np.array(found, np.uint64))
 
-    def done_ids(self, names: Sequence[str]) -> list[str]:
-        """The ids of those parts."""
-        return [part.decode() for part in self.ids[self.done(names)]]
+    def chosen(self, which: np.ndarray[Any, np.dtype[np.bool_]]) -> list[str]:
+        """The ids of some parts."""
+        return [self.id(int(i)) for i in np.flatnonzero(which)]
 
     def save(self, store: Store, name: str) -> None:
-        table = pa.table({"id": pa.array([i.decode() for i in self.ids]), "spec": self.specs})
+        table = pa.table({"id": pa.array(self._ids), "spec": self._specs})
         with store.writing(name) as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table, max_chunksize=4096)
+            writer.write_table(table)
 
     @classmethod
     def load(cls, store: Store, name: str) -> "Parts":
-        with store.open(name) as file:
-            table = pa.ipc.open_file(file).read_all()
-        ids = np.array([i.encode() for i in table["id"].to_pylist()], dtype=f"S{DIGITS}")
-        return cls(ids, table["spec"].combine_chunks())
+        table = pa.ipc.open_file(store.open_arrow(name)).read_all()
+        return cls(table["id"].to_numpy(), table["spec"])
 
 
 class Shards:
@@ -163,12 +169,12 @@ class Shards:
         shard = self.shards[index]
         return Unit(index, shard.name, asdict(shard))
 
-    def done(self, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def done(self, names: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         have = {name.removesuffix(SUFFIX) for name in names}
         return np.array([shard.name in have for shard in self.shards], dtype=bool)
 
-    def done_ids(self, names: Sequence[str]) -> list[str]:
-        return [shard.name for shard, done in zip(self.shards, self.done(names), strict=True) if done]
+    def chosen(self, which: np.ndarray[Any, np.dtype[np.bool_]]) -> list[str]:
+        return [shard.name for shard, is_chosen in zip(self.shards, which, strict=True) if is_chosen]
 
 
 @dataclass(frozen=True)

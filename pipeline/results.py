@@ -131,13 +131,13 @@ def read_receipt(store: Store, name: str) -> Receipt:
 def read_columns(store: Store, name: str, columns: Sequence[str]) -> pa.Table:
     """Some columns of a result, `_row` first; all its rows."""
     with store.open_arrow(name) as file:
-        return pq.ParquetFile(file).read(["_row", *columns])
+        return pq.ParquetFile(file).read(["_row", *columns], use_threads=False)
 
 
 def read_result(store: Store, name: str) -> pa.Table:
     """A whole result."""
     with store.open_arrow(name) as file:
-        return pq.ParquetFile(file).read()
+        return pq.ParquetFile(file).read(use_threads=False)
 
 
 def kept_rows(store: Store, name: str) -> np.ndarray[Any, np.dtype[np.int32]]:

@@ -21,7 +21,7 @@ from pipeline.recipes import RECORDED, Job, record
 from pipeline.results import read_receipt
 from pipeline.runners.base import Runner
 from pipeline.scheduler import Scheduler
-from pipeline.sketches import StoredSketches, read_decisions, read_shards, write_shards
+from pipeline.sketches import Decisions, StoredSketches, read_shards, write_shards
 from pipeline.store import Store
 from pipeline.tasks import Task
 from pipeline.worker import Worker
@@ -141,9 +141,10 @@ class _Session:
         ours = self.work.exists(marker) and self.work.read(marker).decode() == step.fingerprint
         formats = self.plan.job.output.formats
         complete = True
+        there = {f"{step.folder}/{name}" for name in self.work.names(step.folder)}
         for shard in shards:
             name = step.result(shard.name)
-            if not self.work.exists(name):
+            if name not in there:
                 complete = False
             elif not (ours and is_written(self.output, self.work, step, shard, formats)):
                 complete = False
@@ -163,8 +164,8 @@ class _Session:
         if shards is None:
             sketch = self.plan.sharding
             assert isinstance(sketch.stage, GlobalStage)
-            decisions = read_decisions(self.work, sketch.decision, sketch.stage.decides)
-            shards = list_shards(StoredSketches(self.work, sketch, self.plan.parts), decisions)
+            decisions = Decisions(self.work, sketch.decision, sketch.stage.decides)
+            shards = list_shards(StoredSketches(self.work, sketch, self.plan.parts), iter(decisions))
             write_shards(self.plan, self.work, shards)
         return shards
 
@@ -173,11 +174,12 @@ class _Session:
         for number in numbers:
             step = self.plan.steps[number]
             self.work.clean(step.folder)
-            ledger = self.ledgers[number] = Ledger(self.work, step.folder)
-            done.append(units.done(ledger.results))
+            names = self.work.names(step.folder)
+            ledger = self.ledgers[number] = Ledger(self.work, step.folder, names)
+            done.append(units.done(names))
             if step.kind != "sketch":
                 total = self.totals[step.name] = Total()
-                for receipt in ledger.receipts(units.done_ids(ledger.results)):
+                for receipt in ledger.receipts(units.chosen(done[-1])):
                     total.add(receipt)
                 self.progress.begin(step.name, len(units), total)
         scheduler = Scheduler(numbers, units, done, self._rows_in)

@@ -25,9 +25,13 @@ class StoredSketches:
 
     def __iter__(self) -> Iterator[Columns]:
         types = self.step.writes
-        for raw in self.parts.ids:
-            table = read_columns(self.store, self.step.result(raw.decode()), list(types))
-            yield {name: from_arrow(table[name], kind) for name, kind in types.items()}
+
+        def read(name: str) -> Columns:
+            table = read_columns(self.store, name, list(types))
+            return {column: from_arrow(table[column], kind) for column, kind in types.items()}
+
+        ids = (self.parts.id(i) for i in range(len(self.parts)))
+        yield from self.store.each(read, map(self.step.result, ids))
 
 
 def write_decision(store: Store, name: str, decisions: Iterator[Columns], types: dict[str, Any]) -> int:
@@ -42,18 +46,21 @@ def write_decision(store: Store, name: str, decisions: Iterator[Columns], types:
     return count
 
 
-def read_decisions(store: Store, name: str, types: dict[str, Any]) -> Iterator[Columns]:
-    """The decisions for all parts, in order."""
-    with store.open(name) as file:
-        reader = pa.ipc.open_file(file)
-        for i in range(reader.num_record_batches):
-            yield _columns(reader.get_batch(i), types)
+class Decisions:
+    """The decisions of a global stage, by the number of the part. Opened once, read one at a time."""
 
+    def __init__(self, store: Store, name: str, types: dict[str, Any]) -> None:
+        # A part needs its own batch only, so elsewhere the file is not fetched whole.
+        self._file = store.open_arrow(name) if store.is_local else store.open(name)
+        self._reader = pa.ipc.open_file(self._file)
+        self._types = types
 
-def read_decision(store: Store, name: str, part: int, types: dict[str, Any]) -> Columns:
-    """The decision for one part."""
-    with store.open(name) as file:
-        return _columns(pa.ipc.open_file(file).get_batch(part), types)
+    def __getitem__(self, part: int) -> Columns:
+        batch = self._reader.get_batch(part)
+        return {column: from_arrow(batch[column], kind) for column, kind in self._types.items()}
+
+    def __iter__(self) -> Iterator[Columns]:
+        return (self[i] for i in range(self._reader.num_record_batches))
 
 
 def write_shards(plan: Plan, store: Store, shards: Sequence[Shard]) -> None:
@@ -66,7 +73,3 @@ def read_shards(plan: Plan, store: Store) -> list[Shard] | None:
     """The list of shards, or None if they have not been decided on yet."""
     name = f"{plan.sharding.folder}/shards.json"
     return [Shard(**shard) for shard in json.loads(store.read(name))] if store.exists(name) else None
-
-
-def _columns(batch: pa.RecordBatch, types: dict[str, Any]) -> Columns:
-    return {column: from_arrow(batch[column], kind) for column, kind in types.items()}

@@ -28,14 +28,14 @@ def status(plan: Plan, work: Store) -> list[StepStatus]:
     for step in plan.steps:
         if step.kind == "sketch":
             continue
-        ledger = Ledger(work, step.folder)
+        names = work.names(step.folder)
         units: Parts | Shards | None = plan.parts
         if step.kind == "write":
             shards = read_shards(plan, work)
             units = None if shards is None else Shards(shards)
-        ids = units.done_ids(ledger.results) if units else []
+        ids = units.chosen(units.done(names)) if units else []
         total = Total()
-        for receipt in ledger.receipts(ids):
+        for receipt in Ledger(work, step.folder, names).receipts(ids):
             total.add(receipt)
         count = None if units is None else len(units)
         found.append(StepStatus(step.name, len(ids), count, step.resources, total, dict(step.versions)))

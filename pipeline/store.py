@@ -7,9 +7,11 @@ import posixpath
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import fsspec
 import pyarrow as pa
@@ -17,7 +19,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import UserError
 
+T = TypeVar("T")
+
 TEMPORARY = ".tmp-"
+_REQUESTS = 32
 _HINTS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -40,6 +45,23 @@ class Store:
         self.root = root
         self.fs, self.path = fsspec.core.url_to_fs(root)
         self.is_local = isinstance(self.fs, LocalFileSystem)
+
+    def each(self, function: Callable[[str], T], names: Iterable[str]) -> Iterator[T]:
+        """Calls a function that reads a file for each of many, in order.
+
+        Where an answer takes long, many are under way at a time, and never more than that in memory.
+        """
+        if self.is_local:
+            yield from map(function, names)
+            return
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            under_way: deque[Future[T]] = deque()
+            for name in names:
+                under_way.append(pool.submit(function, name))
+                if len(under_way) == _REQUESTS:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
 
     def __repr__(self) -> str:
         return f"Store({self.root!r})"

@@ -18,7 +18,7 @@ from pipeline.results import (
     read_result,
     write_result,
 )
-from pipeline.sketches import StoredSketches, read_decision, write_decision
+from pipeline.sketches import Decisions, StoredSketches, write_decision
 from pipeline.sources.base import Source
 from pipeline.store import Store
 from pipeline.tasks import Rows, Task, piece_name
@@ -47,6 +47,7 @@ class Worker:
         self.formats = tuple(formats)
         self._parts: Parts | None = None
         self._ready: set[int] = set()
+        self._opened: dict[str, Decisions] = {}
 
     @property
     def parts(self) -> Parts:
@@ -103,7 +104,7 @@ class Worker:
         stage = self._set_up(step, task.step)
         rows, columns = load_inputs(self.store, self.steps, task.step, task.unit.id, stage.reads)
         if isinstance(stage, GlobalStage):
-            columns |= read_decision(self.store, step.decision, task.unit.index, stage.decides)
+            columns |= self._decisions(step, stage)[task.unit.index]
         if task.rows is not None:
             rows, columns = _sliced(rows, columns, task.rows)
         writes = tuple(stage.writes)
@@ -140,6 +141,11 @@ class Worker:
             raise AssertionError(f"{step.name} decided on {count} of {len(self.parts)} parts")
         seconds = time.perf_counter() - started
         return Receipt(step.name, "decision", 0, 0, {}, {}, round(seconds, 6), dict(step.versions), {})
+
+    def _decisions(self, step: Step, stage: GlobalStage) -> Decisions:
+        if step.decision not in self._opened:
+            self._opened[step.decision] = Decisions(self.store, step.decision, stage.decides)
+        return self._opened[step.decision]
 
     def _set_up(self, step: Step, number: int) -> Stage:
         assert step.stage is not None

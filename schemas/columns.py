@@ -199,7 +199,8 @@ def from_arrow(array: pa.Array | pa.ChunkedArray, annotation: Any) -> list[Any]:
         columns = [from_arrow(a, hint) for a, hint in zip(array.flatten(), hints.values(), strict=True)]
         values = list(map(annotation._make, zip(*columns, strict=True)))
     if array.null_count:
-        values = [v if valid else None for v, valid in zip(values, array.is_valid().to_pylist(), strict=True)]
+        valid = array.is_valid().to_pylist()
+        return [value if is_valid else None for value, is_valid in zip(values, valid, strict=True)]
     return values
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -75,22 +74,24 @@ class AssignShards(GlobalStage):
         }
 
     def decide(self, sketches: Sketches) -> Iterator[Columns]:
-        duplicate = _later_duplicates(sketches)
+        repeated = _repeated(sketches)
+        seen: set[int] = set()
         filled = [0] * len(SPLITS)
         current = [0] * len(SPLITS)
-        position = 0
         for sketch in sketches:
             shards = []
-            for split, size in zip(sketch["split"], sketch["size"], strict=True):
-                if duplicate[position]:
+            rows = zip(sketch["key_hash"], sketch["split"], sketch["size"], strict=True)
+            for key_hash, split, size in rows:
+                if key_hash in seen:
                     shards.append(_DUPLICATE)
-                else:
-                    if filled[split] and filled[split] + size > self.shard_size:
-                        current[split] += 1
-                        filled[split] = 0
-                    filled[split] += size
-                    shards.append(current[split])
-                position += 1
+                    continue
+                if key_hash in repeated:
+                    seen.add(key_hash)
+                if filled[split] and filled[split] + size > self.shard_size:
+                    current[split] += 1
+                    filled[split] = 0
+                filled[split] += size
+                shards.append(current[split])
             yield {"_shard": shards}
 
     def process(self, batch: Columns) -> Columns:
@@ -140,11 +141,9 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8])
 
 
-def _later_duplicates(sketches: Sketches) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Marks, over all rows of all parts, those whose key has come before. 17 bytes a row."""
-    hashes = np.concatenate([np.empty(0, np.int64), *(np.array(s["key_hash"], np.int64) for s in sketches)])
-    order = np.argsort(hashes, kind="stable")
-    sorted_hashes = hashes[order]
-    again = np.zeros(len(hashes), dtype=bool)
-    again[order[1:]] = sorted_hashes[1:] == sorted_hashes[:-1]
-    return again
+def _repeated(sketches: Sketches) -> set[int]:
+    """The hashes of keys that come more than once. 16 bytes a row while they are gathered."""
+    nothing = np.empty(0, np.int64)
+    hashes = np.concatenate([nothing, *(np.array(sketch["key_hash"], np.int64) for sketch in sketches)])
+    hashes.sort()
+    return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())

@@ -86,7 +86,7 @@ def samples_of(shard: Shard, task: ShardTask, store: Store) -> Iterator[Mapping[
     assign = steps[number - 1]
     names = [name for name in columns_before(steps, number) if name not in _WORKING]
     for index in range(shard.first_part, shard.last_part + 1):
-        unit = task.parts.ids[index].decode()
+        unit = task.parts.id(index)
         table = read_columns(store, assign.result(unit), ["split", "shard"])
         mine = pc.and_(pc.equal(table["split"], shard.split), pc.equal(table["shard"], shard.index))
         rows = table.filter(pc.fill_null(mine, pa.scalar(False)))["_row"].to_numpy()

@@ -93,7 +93,8 @@ class RayRunner:
                     running[worker.run.remote(task)] = (task, pool, worker)
             if not running:
                 return
-            done, _ = ray.wait(list(running), num_returns=1)
+            ray.wait(list(running), num_returns=1)
+            done, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
             for reference in done:
                 task, pool, worker = running.pop(reference)
                 try:

@@ -182,7 +182,7 @@ def with_engine(source: Source, stages: list[NamedStage], runner: Runner) -> Non
         plan = make_plan(job, parts)
         parts.save(work, plan.parts_file)
         numbers = tuple(range(len(stages) + 1))
-        ledgers = {number: Ledger(work, plan.steps[number].folder) for number in numbers}
+        ledgers = {number: Ledger(work, plan.steps[number].folder, []) for number in numbers}
         runner.start(
             functools.partial(Worker, plan.steps, source, work, plan.parts_file, work, ["webdataset"]),
             plan.steps,

@@ -27,7 +27,7 @@ from pipeline.plan import Parts
 from pipeline.receipts import Receipt, Total
 from pipeline.results import SUFFIX
 from pipeline.scheduler import Scheduler
-from pipeline.sketches import read_decision, read_decisions, write_decision
+from pipeline.sketches import Decisions, write_decision
 from pipeline.sources.base import Part
 from pipeline.store import Store
 from schemas.columns import Columns
@@ -104,20 +104,19 @@ def simulate(count: int, rows: int, folder: str) -> dict[str, Figure]:
     write_decision(store, "one_row_a_part.arrow", batches(), assign.decides)
     measure(
         "read one part's decision",
-        lambda: read_decision(store, "one_row_a_part.arrow", count // 2, assign.decides),
+        lambda: Decisions(store, "one_row_a_part.arrow", assign.decides)[count // 2],
     )
     return figures
 
 
 def list_steps(store: Store, parts: Parts) -> list[np.ndarray[Any, np.dtype[np.bool_]]]:
     """What a resumed run does for every step of a pass before its first task, apart from receipts."""
-    ledgers = [Ledger(store, f"step-{step}") for step in STEPS]
-    return [parts.done(ledger.results) for ledger in ledgers]
+    return [parts.done(store.names(f"step-{step}")) for step in STEPS]
 
 
 def receipts_of(store: Store, folder: str, parts: Parts) -> Total:
-    ledger, total = Ledger(store, folder), Total()
-    for receipt in ledger.receipts(parts.done_ids(ledger.results)):
+    names, total = store.names(folder), Total()
+    for receipt in Ledger(store, folder, names).receipts(parts.chosen(parts.done(names))):
         total.add(receipt)
     return total
 
@@ -167,7 +166,7 @@ class Decided:
         self.store, self.count, self.assign = store, count, assign
 
     def __iter__(self) -> Iterator[Columns]:
-        return read_decisions(self.store, "decision.arrow", self.assign.decides)
+        return iter(Decisions(self.store, "decision.arrow", self.assign.decides))
 
 
 def resume_over_files(count: int, folder: str) -> Figure:
@@ -181,7 +180,7 @@ def resume_over_files(count: int, folder: str) -> Figure:
     gc.collect()
     peak, start = Peak(), time.perf_counter()
     store.clean("step")
-    done = parts.done(Ledger(store, "step").results)
+    done = parts.done(store.names("step"))
     figure = Figure(time.perf_counter() - start, peak.growth)
     assert done.all()
     return figure

@@ -219,8 +219,8 @@ def test_a_part_is_done_when_its_result_is_there() -> None:
         "é.parquet",
     ]
     assert parts.done(names).tolist() == [True, False, True, False]
-    assert parts.done_ids(names) == [ids[0], ids[2]]
-    assert parts.done_ids([]) == []
+    assert parts.chosen(parts.done(names)) == [ids[0], ids[2]]
+    assert parts.chosen(parts.done([])) == []
 
 
 def test_a_part_that_comes_twice_is_refused() -> None:
@@ -234,4 +234,4 @@ def test_shards_are_done_by_their_name() -> None:
     assert Shard(**shards[1].spec) == shards.shards[1]
     names = ["train-00001-of-00002.parquet", "train-00000-of-00001.parquet", "receipts-000000.jsonl"]
     assert shards.done(names).tolist() == [False, True]
-    assert shards.done_ids(names) == ["train-00001-of-00002"]
+    assert shards.chosen(shards.done(names)) == ["train-00001-of-00002"]

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.plan import Parts, Resources, Step
 from pipeline.results import make_result, write_result
-from pipeline.sketches import StoredSketches, read_decision, read_decisions, write_decision
+from pipeline.sketches import Decisions, StoredSketches, write_decision
 from pipeline.store import Store
 from schemas.columns import Columns, Span
 
@@ -36,9 +36,10 @@ def decision(*numbers: int) -> Columns:
 def test_each_part_finds_its_decision_again(tmp_path: Path, decisions: list[Columns]) -> None:
     store = Store(str(tmp_path))
     assert write_decision(store, "d/decision.arrow", iter(decisions), TYPES) == len(decisions)
-    assert list(read_decisions(store, "d/decision.arrow", TYPES)) == decisions
+    stored = Decisions(store, "d/decision.arrow", TYPES)
+    assert list(stored) == decisions
     for number in reversed(range(len(decisions))):
-        assert read_decision(store, "d/decision.arrow", number, TYPES) == decisions[number]
+        assert stored[number] == decisions[number]
 
 
 def test_a_decision_that_is_not_finished_is_not_there(tmp_path: Path) -> None:
