@@ -7,6 +7,7 @@ Every geometry is a window: the part of the image that fills the model's picture
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from schemas.boxes import Box, coverage
@@ -101,12 +102,14 @@ def smart_resize(
     return wide, high
 
 
+def _resized(size: Size, factor: int, min_pixels: int, max_pixels: int) -> View:
+    return View(Box(0, 0, 1, 1), *smart_resize(size, factor, min_pixels, max_pixels))
+
+
 def resized(factor: int = 28, min_pixels: int = 56 * 56, max_pixels: int = 28 * 28 * 1280) -> Geometry:
     """The whole image at the size that `smart_resize` gives."""
-    return Geometry(
-        f"multiples of {factor} px",
-        lambda size: View(Box(0, 0, 1, 1), *smart_resize(size, factor, min_pixels, max_pixels)),
-    )
+    view = partial(_resized, factor=factor, min_pixels=min_pixels, max_pixels=max_pixels)
+    return Geometry(f"multiples of {factor} px", view)
 
 
 STRETCH = Geometry("stretch", _stretched)

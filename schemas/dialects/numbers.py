@@ -122,7 +122,7 @@ class Cells:
     def write(self, box: Box, view: View) -> list[str]:
         x1, y1, x2, y2 = (v * self.side for v in box)
         first = math.floor(y1) * self.side + math.floor(x1)
-        last = math.ceil(y2 - 1) * self.side + math.ceil(x2 - 1)
+        last = max(math.ceil(y2 - 1), 0) * self.side + max(math.ceil(x2 - 1), 0)
         return [self._text(first), self._text(last)]
 
     def read(self, numbers: Sequence[float], view: View) -> Box | None:

@@ -99,3 +99,28 @@ def test_qwen_resizes_as_we_do() -> None:
         if max(width, height) <= 200 * min(width, height):
             theirs = module.smart_resize(height, width, 28, 56 * 56, 28 * 28 * 1280)
             assert smart_resize((width, height)) == theirs[::-1]
+
+
+def test_of_broken_text_we_read_all_that_kosmos2_reads(kosmos2: Any) -> None:
+    rng = random.Random(7)
+
+    def piece() -> str:
+        cells = [f"<patch_index_{rng.randrange(1024):04d}>" for _ in range(2)]
+        box, phrase = "".join(cells), f"<phrase> {rng.choice(['a dog', 'two cats'])}</phrase>"
+        group = f"<object>{box}</object>"
+        broken = ["<phrase>", "</phrase>", "<object>", "</object>", cells[0], box, "</s>", " runs", "."]
+        return rng.choice([phrase, group, phrase + group, phrase + group, rng.choice(broken)])
+
+    read = 0
+    for _ in range(3000):
+        text = "".join(piece() for _ in range(rng.randint(1, 8)))
+        _, entities = kosmos2.clean_text_and_extract_entities_with_bboxes(text)
+        ours = DIALECTS["kosmos2"].parse(text, PHOTO)
+        by_phrase = [(g.phrase, tuple(box)) for g in ours.groundings for box in g.boxes]
+        for phrase, _, corners in entities:
+            for box in corners:
+                if Box(*box).is_valid:
+                    read += 1
+                    assert tuple(box) in [found for _, found in by_phrase]
+                    assert phrase.startswith("<patch") or (phrase, tuple(box)) in by_phrase
+    assert read > 1000

@@ -1,13 +1,15 @@
+import pickle
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
+from schemas.boxes import Box, iou
 from schemas.columns import Span
-from schemas.dialects import DIALECTS, Dialect, Size, without_overlaps
+from schemas.dialects import CROP, DIALECTS, Dialect, Size, without_overlaps
 from schemas.dialects.lists import Listing
 from schemas.dialects.markup import Markup
 from schemas.dialects.numbers import Cells, Coordinates
@@ -209,3 +211,19 @@ def test_what_is_no_box_is_not_written(box: Box) -> None:
 def test_a_span_without_words_is_not_written(span: Span) -> None:
     with pytest.raises(ValueError, match="holds no words"):
         DIALECTS["kosmos2"].encode_caption("a dog in", [(span, [Box(0, 0, 1, 1)])], PHOTO)
+
+
+def test_the_smallest_box_has_a_cell() -> None:
+    text = DIALECTS["kosmos2"].encode_boxes([Box(0, 0, 1e-30, 1e-30)], PHOTO)
+    assert text == "<object><patch_index_0000><patch_index_0000></object>"
+
+
+@pytest.mark.parametrize("dialect", ALL)
+def test_a_dialect_goes_to_other_processes_and_takes_another_geometry(dialect: Dialect) -> None:
+    box = Box(0.3, 0.3, 0.6, 0.6)
+    text = dialect.encode_boxes([box], PHOTO)
+    assert pickle.loads(pickle.dumps(dialect)).parse(text, PHOTO) == dialect.parse(text, PHOTO)
+    cropping = replace(dialect, geometry=CROP)
+    [back] = cropping.parse(cropping.encode_boxes([box], PHOTO), PHOTO).boxes
+    assert iou(back, box) > 0.85
+    assert cropping.encode_boxes([Box(0, 0, 0.1, 1)], PHOTO) in ("", "[]")
