@@ -92,6 +92,7 @@ TOLERATED = [
     ("qwen3_vl", 'Sure: ```json\n[{"label": "a \\"dog\\"", "bbox_2d": [1,2,30,40]}, {"bbox_2d": [5',
      'a "dog"', [(Span(0, 7), 'a "dog"')]),
     ("qwen3_vl", '{"bbox_2d":[1,2,30,40],"label":"half \\ud83d"}', "half ?", [(Span(0, 6), "half ?")]),
+    ("qwen3_vl", '{"bbox_2d":[1,2,30,40],"label":"a\n\\"dog\\""}', 'a "dog"', [(Span(0, 7), 'a "dog"')]),
     ("qwen3_vl", "[1500, -2, 30, 40] and [1, 2, 3000, 40.5]", "", [(None, "")]),
     ("paligemma", "<loc0001><loc0002><loc0100><loc0400> a dog;<loc0001>", "a dog", [(Span(0, 5), "a dog")]),
     ("llava", "tie : [0.5, 0.2, 0.7, 0.7], [0.1, 0.2, 0.3, 0.7]\n\nno box", "tie", [(Span(0, 3), "tie")]),
