@@ -75,7 +75,3 @@ class Recipe(Model):
     output: Output
     max_failed_fraction: float = Field(default=0.05, ge=0, le=1)
     """The run stops when more than this share of the rows of a stage failed with an exception."""
-    train: dict[str, Any] | None = None
-    """Options of `pipeline train`."""
-    eval: dict[str, Any] | None = None
-    """Options of `pipeline eval`."""

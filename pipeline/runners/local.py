@@ -1,5 +1,6 @@
 """Runs tasks one after another in this process: for debugging, and where Ray is not wanted."""
 
+import gc
 from collections.abc import Callable, Sequence
 
 from pipeline.plan import Step
@@ -31,3 +32,4 @@ class LocalRunner:
 
     def close(self) -> None:
         self._worker = None
+        gc.unfreeze()
