@@ -26,6 +26,9 @@ from schemas.errors import UserError
 MAX_JSON = 2**24
 """Largest JSON member that is read, in bytes."""
 
+MAX_TABLE = 2**30
+"""Largest table beside a tar that is read, in bytes."""
+
 
 class WebdatasetSource(CaptionedSource):
     """Reads tars without reading the images in them; a tar is a part.
@@ -207,9 +210,9 @@ class _Table:
         if self.uri is None:
             return {}
         try:
-            with files.open_binary(self.uri) as file:
-                rows = pq.read_table(file).to_pylist()
-        except (pa.ArrowException, ValueError) as error:
+            # Fetched whole: pyarrow's threads may hold on to a Python file when the interpreter ends.
+            rows = pq.read_table(pa.BufferReader(files.read(self.uri, MAX_TABLE))).to_pylist()
+        except (pa.ArrowException, ValueError, OSError) as error:
             raise UserError(
                 f"{self.uri}, which lies beside a tar, cannot be read: {error}. Mend it or move it away."
             ) from error
