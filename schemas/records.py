@@ -9,14 +9,17 @@
      "captions": ["a wire hanger with a paper cover"], "metadata": "{\"url\":\"https://...\"}"}
 
 `noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing.
-Otherwise every record has the same fields, and `metadata` stays a JSON string: loaders that infer a
-schema from the first samples (`datasets` takes five) silently drop fields which only come later.
+`conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it). Otherwise
+every record has the same fields, and `metadata` and `conversations` stay JSON strings: loaders that infer
+a schema from the first samples (`datasets` takes five) silently drop fields which only come later, and
+fail where a list was empty at first.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from schemas import conversations
 from schemas.boxes import Box
 from schemas.columns import Span
 
@@ -59,7 +62,8 @@ class Region(NamedTuple):
 def to_record(sample: Mapping[str, Any]) -> Record:
     """The columns of a finished sample -> its record, see the module's example.
 
-    Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, if they are there.
+    Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, and
+    `conversations: list[Conversation]`, if they are there.
     """
     record: Record = {name: sample[name] for name in ("key", "caption", "width", "height")}
     boxes = sample.get("boxes")
@@ -74,6 +78,8 @@ def to_record(sample: Mapping[str, Any]) -> Record:
     record["source"] = sample["image"].ref._asdict()
     record["captions"] = sample["captions"] or [sample["caption"]]
     record["metadata"] = sample["metadata"] or "{}"
+    if sample.get("conversations") is not None:
+        record["conversations"] = conversations.to_json(sample["conversations"])
     return record
 
 

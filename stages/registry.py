@@ -16,6 +16,7 @@ STAGES: dict[str, str] = {
     "noun_chunks": "stages.noun_chunks:NounChunks",
     "select_boxes": "stages.select_boxes:SelectBoxes",
     "referring_expressions": "stages.referring_expressions:ReferringExpressions",
+    "tasks": "stages.tasks:Tasks",
 }
 
 VARIANTS: dict[str, tuple[str, dict[str, str]]] = {

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         "source": pa.struct({"uri": pa.string(), "offset": pa.int64(), "length": pa.int64()}),
         "captions": pa.list_(pa.string()),
         "metadata": pa.string(),
+        "conversations": pa.string(),
     }
 )
 """The fields of a record (`schemas/records.py`), one column each; null where the record has none."""

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.boxes import Box
 from schemas.columns import GroundedBox, ImageRef, Span
+from schemas.conversations import Conversation, Turn, from_json
 from schemas.records import Region, to_json, to_record
 
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
@@ -59,6 +60,17 @@ def test_fields_depend_on_the_columns_alone(change, missing):
     assert set(to_record(SAMPLE)) - set(record) == missing
     assert record["captions"][0] == CAPTION
     assert isinstance(json.loads(record["metadata"]), dict)
+
+
+def test_conversations_come_last_as_one_string_and_change_nothing_else():
+    talk = Conversation([Turn("human", "reg", "What is in <region:0>?", [[COVER]], [])])
+    record = to_record(SAMPLE | {"conversations": [talk]})
+    assert list(record)[-1] == "conversations"
+    assert from_json(record.pop("conversations")) == [talk]
+    assert (
+        to_json(record) == to_json(to_record(SAMPLE)) == to_json(to_record(SAMPLE | {"conversations": None}))
+    )
+    assert to_record(SAMPLE | {"conversations": []})["conversations"] == "[]"
 
 
 def test_parallel_columns_of_different_length_are_refused():

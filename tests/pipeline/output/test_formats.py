@@ -198,9 +198,10 @@ def test_image_extension(formats, extension):
 def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
     monkeypatch.setattr("pipeline.output.parquet.ROW_GROUP", 3)
     samples[2] = (make_sample(2, boxes=None, ref_exps=None), b"")
+    samples[3] = (make_sample(3, conversations=[]), b"")
     parquet = pq.ParquetFile(io.BytesIO(write("parquet", samples)))
     assert [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)] == [3, 3, 1]
-    absent = {"noun_chunks": None, "ref_exps": None, "boxes": None}
+    absent = {"noun_chunks": None, "ref_exps": None, "boxes": None, "conversations": None}
     rows = parquet.read(use_threads=False).to_pylist()
     assert rows == [absent | to_record(sample) for sample, _ in samples]
     assert parquet.schema_arrow.names[:6] == [

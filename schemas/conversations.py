@@ -1,0 +1,159 @@
+"""Training conversations whose boxes are numbers, until a dialect spells them.
+
+    human      <image>
+               Where in the picture can the woman in the snow be seen?
+    assistant  <region:0>                                     regions=[[Box(0.34, 0.15, 0.52, 0.86)]]
+
+`<region:0>` stands for the boxes of `regions[0]` alone. Where boxes belong to words, the words stay as
+they are and `phrases` says which they are, so that each dialect can mark them up in its own way.
+
+    assistant  A woman in the snow.         phrases=[Phrase(Span(0, 19), [Box(0.34, 0.15, 0.52, 0.86)])]
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pydantic import TypeAdapter
+
+from schemas.boxes import Box
+from schemas.columns import Span
+from schemas.dialects import Dialect, Size
+
+HUMAN = "human"
+ASSISTANT = "assistant"
+
+IMAGE = "<image>"
+"""Where the picture stands: once, at the beginning or end of a conversation's first turn."""
+
+_PLACEHOLDER = re.compile(r"(<image>|<region:[0-9]{1,9}>)")
+_HARMLESS = str.maketrans("<>", "()")
+
+
+class Phrase(NamedTuple):
+    """Words of a turn and their boxes."""
+
+    span: Span
+    """Of the turn's text."""
+    boxes: list[Box]
+
+
+class Turn(NamedTuple):
+    """What one side says. A turn has regions or phrases or neither.
+
+    >>> Turn("human", "reg", "<image>\\nWhat is shown in <region:0>?", [[Box(0.34, 0.15, 0.52, 0.86)]], [])
+    """
+
+    role: str
+    """`human` or `assistant`."""
+    task: str
+    """What is asked or answered: `caption`, `rec`, ..."""
+    text: str
+    regions: list[list[Box]]
+    """What `<region:0>`, `<region:1>`, ... stand for."""
+    phrases: list[Phrase]
+
+
+class Conversation(NamedTuple):
+    """Questions and answers about one image, in turns."""
+
+    turns: list[Turn]
+
+
+_CONVERSATIONS = TypeAdapter(list[Conversation])
+
+
+def placeholder(number: int) -> str:
+    """`placeholder(0) == "<region:0>"`."""
+    return f"<region:{number}>"
+
+
+def shielded(text: str) -> str:
+    """Text of a caption that can be no placeholder nor any model's tag: angle brackets become round ones.
+
+    Changes no offset.
+
+    >>> shielded("an <image> of a dog </s>")
+    'an (image) of a dog (/s)'
+    """
+    return text.translate(_HARMLESS)
+
+
+def render(conversation: Conversation, dialect: Dialect, size: Size) -> list[tuple[str, str]]:
+    """A conversation as (role, text) with its boxes spelled in a dialect; `<image>` stays.
+
+    `size` is the image's (width, height) in pixels. A question goes with its answer, or the other way
+    round, where the dialect's picture has cropped away all boxes of a region or all of a caption's, so
+    the result may be shorter, or empty. Raises `ValueError` for a conversation that is none: a turn left
+    without answer, a placeholder without region, a box that is none.
+
+    >>> render(conversation, DIALECTS["ferret"], (640, 426))
+    [('human', '<image>\\nWhat is shown in [335, 148, 520, 855]?'), ('assistant', 'A woman in the snow.')]
+    """
+    turns = conversation.turns
+    kept: list[tuple[str, str]] = []
+    for question, answer in zip(turns[::2], turns[1::2], strict=True):
+        asked, answered = _spelled(question, dialect, size), _spelled(answer, dialect, size)
+        if asked is None or answered is None:
+            continue
+        if not kept and question is not turns[0]:
+            asked = _with_image_of(turns[0], asked)
+        kept += [(question.role, asked), (answer.role, answered)]
+    return kept
+
+
+def with_image(text: str, before: bool) -> str:
+    """A question with the image's placeholder on a line of its own, before or after it."""
+    return f"{IMAGE}\n{text}" if before else f"{text}\n{IMAGE}"
+
+
+def to_json(conversations: Iterable[Conversation]) -> str:
+    """Compact JSON: `[{"turns":[{"role":"human","task":"reg","text":"...","regions":[],"phrases":[]},...]}]`.
+
+    Boxes and spans are lists of numbers; a phrase is `{"span":[0,19],"boxes":[[0.34,0.15,0.52,0.86]]}`.
+    """
+    value = [{"turns": [_plain(turn) for turn in conversation.turns]} for conversation in conversations]
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def from_json(text: str) -> list[Conversation]:
+    """What `to_json` wrote. Raises `ValueError` for anything of another form."""
+    return _CONVERSATIONS.validate_json(text)
+
+
+def _plain(turn: Turn) -> dict[str, object]:
+    return {**turn._asdict(), "phrases": [phrase._asdict() for phrase in turn.phrases]}
+
+
+def _spelled(turn: Turn, dialect: Dialect, size: Size) -> str | None:
+    """None where nothing is left to be seen of boxes that the turn needs."""
+    view = dialect.geometry.view(size)
+
+    def is_seen(boxes: list[Box]) -> bool:
+        return any(view.shown(box.clipped()) for box in boxes)
+
+    if turn.phrases:
+        if turn.regions:
+            raise ValueError(f"a turn with phrases and regions: {turn.text!r}")
+        if not is_seen([box for phrase in turn.phrases for box in phrase.boxes]):
+            return None
+        return dialect.encode_caption(turn.text, turn.phrases, size)
+    if not all(map(is_seen, turn.regions)):
+        return None
+    spelled = {placeholder(i): dialect.encode_boxes(boxes, size) for i, boxes in enumerate(turn.regions)}
+    spelled[IMAGE] = IMAGE
+    pieces = _PLACEHOLDER.split(turn.text)
+    lost = [piece for piece in pieces[1::2] if piece not in spelled]
+    if lost:
+        raise ValueError(f"{lost[0]} is not among the {len(turn.regions)} regions of {turn.text!r}")
+    return "".join(
+        spelled[piece] if i % 2 else piece.translate(dialect.shield) for i, piece in enumerate(pieces)
+    )
+
+
+def _with_image_of(first: Turn, text: str) -> str:
+    """The image moves to this question if the first one had it and is gone."""
+    if IMAGE not in first.text:
+        return text
+    return with_image(text, before=first.text.startswith(IMAGE))
