@@ -28,7 +28,7 @@ def best_constant_box(truths: Sequence[Box], threshold: float = 0.5) -> Box:
     """The one box that meets most of the truths; of several, the one with the best mean IoU.
 
     Searched on the very set that is scored, it is the strictest bar. All boxes of a grid, the mean and the
-    truths themselves, then hill climbing down to 1/128: a good answer, not a proven optimum.
+    truths themselves, then hill climbing down to 1/256: a good answer, not a proven optimum.
     """
     targets = np.array(truths, dtype=np.float64)
     lines = np.linspace(0, 1, GRID + 1)
@@ -57,7 +57,7 @@ def shuffled_boxes(truths: Sequence[Box], seed: int = 0) -> list[Box]:
 
 def _climb(box: Boxes, targets: Boxes, threshold: float) -> Boxes:
     moves = np.array(list(itertools.product((0, -1, 1), repeat=4)))
-    for step in (1 / 32, 1 / 64, 1 / 128):
+    for step in (1 / 32, 1 / 64, 1 / 128, 1 / 256):
         while True:
             near = np.clip(box + step * moves, 0, 1)
             best = near[np.argmax(_worth(near, targets, threshold))]

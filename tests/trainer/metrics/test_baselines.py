@@ -24,7 +24,7 @@ def constant(truths: list[Box], box: Box, threshold: float = 0.5) -> float:
 
 
 LEFT, RIGHT = Box(0.0, 0.0, 0.25, 1.0), Box(0.75, 0.0, 1.0, 1.0)
-# Each 0.2 wide and 0.08 further: a box over three of them overlaps each by 0.2/0.36, one over four by 0.2/0.44.
+# Each 0.2 wide and 0.08 further: one over three of them overlaps each by 0.2/0.36, one over four by 0.2/0.44.
 ROW = [Box(n * 0.08, 0.4, n * 0.08 + 0.2, 0.6) for n in range(9)]
 
 

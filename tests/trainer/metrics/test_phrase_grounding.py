@@ -41,6 +41,12 @@ def test_one_phrase(truths: list[Box], answer: list[Box], k: int, any_hit: int, 
     ]
 
 
+def test_unparsable_where_no_counted_box_has_area() -> None:
+    point = Box(0.1, 0.1, 0.1, 0.1)
+    questions, answers = [Question("q", "i", TWO_MEN)], {"q": [point, LEFT]}
+    assert [any_box(questions, answers, k).score().unparsable for k in (1, 5)] == [1, 0]
+
+
 def test_the_two_do_not_compare() -> None:
     questions, answers = [Question("q", "i", TWO_MEN)], {"q": [LEFT]}
     with pytest.raises(UserError, match="different protocols"):
