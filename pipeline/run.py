@@ -59,6 +59,7 @@ def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | 
     check_import_names()
     output = Store(job.output.dir)
     with locked(work):
+        work.clean("")
         parts = Parts.of(limited(job, limit))
         if not len(parts):
             raise UserError(f"the source ({job.source.type}) has no samples; check its paths")

@@ -27,6 +27,7 @@ REPORT = "report.md"
 
 def claim(output: Store, job: Job) -> None:
     """Marks the output folder as this recipe's. Raises `UserError` if it holds anything else."""
+    output.clean("")
     recipe = record(job.data, work=False)
     if output.exists(RECORDED):
         with contextlib.suppress(yaml.YAMLError, AttributeError):

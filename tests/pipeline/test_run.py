@@ -296,3 +296,14 @@ def test_disk_full_is_one_sentence_and_the_run_goes_on_after_it(
     before = inodes(tmp_path / "out.work")
     go(recipe)
     assert before and {name: inodes(tmp_path / "out.work")[name] for name in before} == before
+
+
+def test_what_a_kill_left_half_written_is_removed(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = write_recipe(SCENES, ["image_check"], output="formats: [webdataset, coco]")
+    go(recipe)
+    halves = [tmp_path / place / ".tmp-01234567-x" for place in ("out", "out/data", "out/coco", "out.work")]
+    halves += [folder / ".tmp-01234567-x" for folder in (tmp_path / "out.work").iterdir() if folder.is_dir()]
+    for half in halves:
+        half.write_bytes(b"half")
+    go(recipe)
+    assert [half for half in halves if half.exists()] == []
