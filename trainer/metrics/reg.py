@@ -77,7 +77,7 @@ def _load(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(f"pycocoevalcap.{module}"), name)
     except ImportError as error:
-        raise UserError("Scores of text need pycocoevalcap. Run: pip install pycocoevalcap") from error
+        raise UserError("Scores of text need pycocoevalcap. Run: pip install 'gritmill[reg]'") from error
 
 
 def _outcomes(protocol: str, questions: References, texts: Tokens, points: Sequence[float]) -> Outcomes:
