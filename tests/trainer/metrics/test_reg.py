@@ -84,7 +84,7 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     for name in [name for name in sys.modules if name.startswith("pycocoevalcap")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
-    with pytest.raises(UserError, match="pip install 'gritmill[reg]'"):
+    with pytest.raises(UserError, match=r"pip install 'gritmill\[reg\]'"):
         meteor(QUESTIONS, PERFECT)
 
 
