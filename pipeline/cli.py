@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -37,17 +37,17 @@ RecipeArgument = Annotated[
     typer.Argument(help="A recipe file, one that comes along (such as `grit`), or the folder of a run."),
 ]
 SetOption = Annotated[
-    Optional[list[str]],  # noqa: UP045 (typer wants it spelled so)
+    list[str] | None,
     typer.Option(
         "--set", metavar="A.B=C", help="Override an option: `source.images=DIR`, `stages.ground.floor=0.1`."
     ),
 ]
 WorkOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Folder or URL of the results of the stages.  [default: the output folder + .work]"),
 ]
 LimitOption = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(min=1, help="Take only this many samples, from the start."),
 ]
 
@@ -60,8 +60,8 @@ def run(
         RunnerName, typer.Option(help="`ray` uses all cores or a cluster; `local` stays in this process.")
     ] = RunnerName.ray,
     address: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="A Ray cluster, such as `auto` or `ray://host:10001`.  [default: RAY_ADDRESS]"),
+        str | None,
+        typer.Option(help="A Ray cluster, such as `auto` or `host:6379`.  [default: RAY_ADDRESS]"),
     ] = None,
     work: WorkOption = None,
     limit: LimitOption = None,
@@ -168,7 +168,7 @@ def why(
 
 @app.command()
 def stages(
-    name: Annotated[Optional[str], typer.Argument(help="Only this stage.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Argument(help="Only this stage.")] = None,
 ) -> None:
     """List every stage and source with its options and their defaults."""
     from pipeline.sources.registry import all_sources
@@ -195,7 +195,7 @@ def stages(
 def verify(
     shards: Annotated[list[str], typer.Argument(help="Tars, globs, URLs, or the folder of a dataset.")],
     jobs: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Shards checked at a time.  [default: one for each core]"),
     ] = None,
 ) -> None:
