@@ -23,7 +23,7 @@ from pipeline.runners.base import Runner
 from pipeline.scheduler import Scheduler
 from pipeline.sketches import Decisions, StoredSketches, read_shards, write_shards
 from pipeline.store import Store
-from pipeline.tasks import Task
+from pipeline.tasks import PIECE, Task
 from pipeline.worker import Worker
 from schemas.errors import UserError
 from stages.base import GlobalStage
@@ -131,6 +131,7 @@ class _Session:
         return shards
 
     def flush(self) -> None:
+        """Saves what the ledgers hold. They are a cache: a full disk, say, is told of by what led here."""
         for ledger in self.ledgers.values():
             with contextlib.suppress(UserError):
                 ledger.flush()
@@ -178,6 +179,9 @@ class _Session:
             names = self.work.names(step.folder)
             ledger = self.ledgers[number] = Ledger(self.work, step.folder, names)
             done.append(units.done(names))
+            for name in names:
+                if name.endswith(PIECE):  # of a part whose culprit a killed run was looking for
+                    self.work.remove(f"{step.folder}/{name}")
             if step.kind != "sketch":
                 total = self.totals[step.name] = Total()
                 for receipt in ledger.receipts(units.chosen(done[-1])):

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.plan import Unit
-from pipeline.tasks import Rows, Task
+from pipeline.tasks import Action, Rows, Task
 
 DEATHS_OF_A_PART = 2
 """Workers that may die on a part before it is split."""
@@ -123,7 +123,7 @@ class Scheduler:
             middle = (rows[0] + rows[1]) // 2
             self._split(task, [(rows[0], middle), (middle, rows[1])], action="run")
 
-    def _split(self, task: Task, into: list[Rows], action: str) -> None:
+    def _split(self, task: Task, into: list[Rows], action: Action) -> None:
         self._deaths.pop(_identity(task), None)
         split = self._splits.setdefault((task.step, task.unit.index), _Split())
         if task.rows is not None:
@@ -131,11 +131,10 @@ class Scheduler:
             split.pieces.discard(task.rows)
         split.waiting.update(into)
         split.pieces.update(into)
-        chosen: Any = action
-        self._repairs.extend(Task(task.step, task.unit, chosen, rows) for rows in into)
+        self._repairs.extend(Task(task.step, task.unit, action, rows) for rows in into)
 
 
-_Identity = tuple[int, int, str, Rows | None]
+_Identity = tuple[int, int, Action, Rows | None]
 
 
 def _identity(task: Task) -> _Identity:

@@ -4,6 +4,8 @@ from typing import Literal, NamedTuple
 
 from pipeline.plan import Unit
 
+Action = Literal["run", "blame", "merge", "decide"]
+
 Rows = tuple[int, int]
 """`[start, stop)` positions among the rows that a step is given."""
 
@@ -13,7 +15,7 @@ class Task(NamedTuple):
 
     step: int
     unit: Unit
-    action: Literal["run", "blame", "merge", "decide"] = "run"
+    action: Action = "run"
     """`run` the step, `blame` rows for the death of their worker, `merge` the pieces of a part,
     `decide` for all parts."""
     rows: Rows | None = None
@@ -22,6 +24,9 @@ class Task(NamedTuple):
     """The slices to merge, in order."""
 
 
+PIECE = ".piece"
+
+
 def piece_name(folder: str, unit: str, rows: Rows) -> str:
     """The file with the result of a slice, until the slices are merged."""
-    return f"{folder}/{unit}.{rows[0]:09d}-{rows[1]:09d}.piece"
+    return f"{folder}/{unit}.{rows[0]:09d}-{rows[1]:09d}{PIECE}"

@@ -124,12 +124,15 @@ class Worker:
         return make_result(step.name, task.unit.id, rows, columns, step.writes, 0.0, dict(step.versions))
 
     def _merge(self, step: Step, task: Task) -> Receipt:
-        names = [piece_name(step.folder, task.unit.id, rows) for rows in task.pieces]
-        result = merge_results([(read_result(self.store, n), read_receipt(self.store, n)) for n in names])
-        write_result(self.store, step.result(task.unit.id), result)
-        for name in names:
-            self.store.remove(name)
-        return result.receipt
+        name = step.result(task.unit.id)
+        pieces = [piece_name(step.folder, task.unit.id, rows) for rows in task.pieces]
+        # A worker that died merging may have written the result and removed some of the pieces.
+        if not self.store.exists(name):
+            parts = [(read_result(self.store, piece), read_receipt(self.store, piece)) for piece in pieces]
+            write_result(self.store, name, merge_results(parts))
+        for piece in pieces:
+            self.store.remove(piece)
+        return read_receipt(self.store, name)
 
     def _decide(self, step: Step, task: Task) -> Receipt:
         stage = self._set_up(step, task.step)

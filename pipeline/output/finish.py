@@ -1,9 +1,9 @@
 """Makes a folder of shards a dataset: whose it is, what is stale, checksums, statistics, report."""
 
-import contextlib
 import functools
 import json
 import posixpath
+import re
 from collections.abc import Sequence
 
 import yaml
@@ -23,37 +23,44 @@ from schemas.errors import UserError
 SUMS = "SHA256SUMS"
 STATS = "stats.json"
 REPORT = "report.md"
+_WRITTEN = re.compile(r"(train|validation|test)(-\d{5}-of-\d{5})?\.(tar|parquet|json)").fullmatch
 
 
 def claim(output: Store, job: Job) -> None:
     """Marks the output folder as this recipe's. Raises `UserError` if it holds anything else."""
     output.clean("")
     recipe = record(job.data, work=False)
-    if output.exists(RECORDED):
-        with contextlib.suppress(yaml.YAMLError, AttributeError):
-            owner = yaml.safe_load(output.read(RECORDED)).get("name")
-            if owner == job.name:
-                if output.read(RECORDED) != recipe:
-                    output.write(RECORDED, recipe)
-                return
-            raise UserError(
-                f"{output.root} holds the dataset of another recipe, {owner!r}; choose another output.dir, "
-                "or remove it first"
-            )
-    if not output.is_empty():
+    found = output.read(RECORDED) if output.exists(RECORDED) else None
+    if found is None and not output.is_empty():
         raise UserError(
             f"{output.root} is not empty and no dataset of ours; choose another output.dir, or empty it first"
         )
-    output.write(RECORDED, recipe)
+    if found is not None and (owner := _name_in(found)) != job.name:
+        raise UserError(
+            f"{output.root} holds the dataset of another recipe, {owner!r}; choose another output.dir, "
+            "or remove it first"
+        )
+    if found != recipe:
+        output.write(RECORDED, recipe)
+
+
+def _name_in(recipe: bytes) -> object:
+    """The name in a recorded recipe; None if it is none."""
+    try:
+        data = yaml.safe_load(recipe)
+    except yaml.YAMLError:
+        return None
+    return data.get("name") if isinstance(data, dict) else None
 
 
 def drop_stale(output: Store, job: Job, shards: Sequence[Shard]) -> None:
-    """Removes the files that an earlier state of the recipe wrote and this one will not."""
+    """Removes the files that an earlier state of the recipe wrote and this one will not. Whatever
+    else somebody keeps beside them stays."""
     wanted = {shard_path(name, shard) for name in job.output.formats for shard in shards}
     folders = {posixpath.dirname(FORMATS[name].path("train", 0, 1)) for name in FORMATS}
     for folder in sorted(folders):
         for name in output.names(folder):
-            if f"{folder}/{name}" not in wanted:
+            if f"{folder}/{name}" not in wanted and _WRITTEN(name):
                 output.remove(f"{folder}/{name}")
         output.clean(folder)
 

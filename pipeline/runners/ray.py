@@ -244,5 +244,5 @@ class _Pool:
         import ray
 
         for worker in self._alive:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # of those that have died on their own
                 ray.kill(worker)

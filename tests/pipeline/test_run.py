@@ -307,3 +307,22 @@ def test_what_a_kill_left_half_written_is_removed(write_recipe: Write, tmp_path:
         half.write_bytes(b"half")
     go(recipe)
     assert [half for half in halves if half.exists()] == []
+
+
+def test_files_of_the_user_s_own_beside_the_shards_stay(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = write_recipe(SCENES, ["image_check"], output="shard_size: 100KB")
+    go(recipe)
+    (tmp_path / "out" / "data" / "notes.txt").write_text("mine")
+    go(recipe, "output.shard_size=1GB")
+    names = sorted(path.name for path in (tmp_path / "out" / "data").iterdir())
+    assert names == ["notes.txt", "train-00000-of-00001.tar"]
+
+
+def test_slices_that_a_killed_run_left_are_removed(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = write_recipe(SCENES, ["image_check"])
+    go(recipe)
+    [folder] = (tmp_path / "out.work").glob("image_check-*")
+    piece = folder / "0123456789abcdef.000000000-000000005.piece"
+    piece.write_bytes(b"")
+    go(recipe)
+    assert not piece.exists()
