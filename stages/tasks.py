@@ -21,16 +21,11 @@ from schemas.conversations import (
     shielded,
     with_image,
 )
+from schemas.expressions import POINTERS, as_definite, in_line, unique_expressions
 from stages.base import Stage
 
 Task = Literal["grounded_caption", "phrase_grounding", "rec", "reg"]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-ARTICLES = ("a", "an", "the")
-POINTERS = ("his", "her", "its", "their", "my", "your", "our", "this", "that", "these", "those")
-"""Determiners that mean nothing without the rest of the caption."""
-NOT_AFTER_THE = ("lot", "few", "bit", "number", "variety", "own", "single", "different", "similar")
-""""a lot of sheep", "her own dog": "the" does not fit, or means something else."""
 
 
 class Tasks(Stage):
@@ -179,24 +174,29 @@ def _phrase_groundings(sample: _Sample) -> Iterator[_Question]:
     """Chunks of the same words ("a dog next to a dog") are one question with the boxes of all."""
     found: dict[str, tuple[str, list[Box]]] = {}
     for span, boxes in sample.chunks.items():
-        phrase = _in_line(span.of(sample.caption))
+        phrase = in_line(span.of(sample.caption))
         found.setdefault(phrase.casefold(), (phrase, []))[1].extend(boxes)
     for phrase, boxes in found.values():
-        words = {"phrase": phrase, "caption": _in_line(sample.caption)}
+        words = {"phrase": phrase, "caption": in_line(sample.caption)}
         answer = [Phrase(Span(0, len(phrase)), list(dict.fromkeys(boxes)))]
         yield _Question("phrase_grounding", words, [], phrase, [], answer)
 
 
 def _comprehensions(sample: _Sample) -> Iterator[_Question]:
-    for expression, box in _unique_expressions(sample):
+    for expression, box in _unique(sample):
         definite = as_definite(expression)
         words = {"expression": expression, **({"definite": definite} if definite else {})}
         yield _Question("rec", words, [], placeholder(0), [box], [])
 
 
 def _generations(sample: _Sample) -> Iterator[_Question]:
-    for expression, box in _unique_expressions(sample):
+    for expression, box in _unique(sample):
         yield _Question("reg", {}, [box], as_answer(expression), [], [])
+
+
+def _unique(sample: _Sample) -> Iterator[tuple[str, Box]]:
+    pairs = ((span, box) for span, boxes in sample.expressions.items() for box in boxes)
+    return unique_expressions(sample.caption, pairs)
 
 
 QUESTIONS: dict[Task, Callable[[_Sample], Iterator[_Question]]] = {
@@ -206,31 +206,6 @@ QUESTIONS: dict[Task, Callable[[_Sample], Iterator[_Question]]] = {
     "reg": _generations,
 }
 """All that a task may ask about a sample."""
-
-
-def _unique_expressions(sample: _Sample) -> Iterator[tuple[str, Box]]:
-    """The expressions that mean one box, whatever determiner they are given."""
-    found: dict[str, tuple[str, list[Box]]] = {}
-    for span, boxes in sample.expressions.items():
-        expression = _in_line(span.of(sample.caption))
-        meaning = (as_definite(expression) or expression).casefold()
-        found.setdefault(meaning, (expression, []))[1].extend(boxes)
-    for expression, boxes in found.values():
-        if len(set(boxes)) == 1:
-            yield expression, boxes[0]
-
-
-def as_definite(expression: str) -> str | None:
-    """An expression as one speaks of what both can see; None where its first word allows no "the".
-
-    >>> as_definite("A dog in a field"), as_definite("her dog"), as_definite("Dogs running")
-    ('the dog in a field', 'the dog', None)
-    """
-    first, _, rest = expression.partition(" ")
-    following = rest.partition(" ")[0].lower()
-    if first.lower() not in (*ARTICLES, *POINTERS) or not following or following in NOT_AFTER_THE:
-        return None
-    return f"the {rest}"
 
 
 def as_answer(expression: str) -> str:
@@ -244,7 +219,3 @@ def as_answer(expression: str) -> str:
     text = text or expression
     end = "" if text.endswith((".", "!", "?", "…")) else "."
     return text[:1].upper() + text[1:] + end
-
-
-def _in_line(text: str) -> str:
-    return " ".join(text.split())

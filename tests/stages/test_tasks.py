@@ -17,7 +17,8 @@ from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Reject, Span
 from schemas.conversations import IMAGE, Conversation, Phrase, Turn, from_json, render
 from schemas.dialects import DIALECTS
-from stages.tasks import QUESTIONS, Tasks, as_answer, as_definite
+from schemas.expressions import as_definite
+from stages.tasks import QUESTIONS, Tasks, as_answer
 
 WOMAN, DOG, A, B = (
     Box(0.3, 0.1, 0.5, 0.9), Box(0.5, 0.7, 0.7, 0.9), Box(0.0, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.9, 0.6),

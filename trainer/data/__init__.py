@@ -1,0 +1,1 @@
+"""Shards as training data: an index built once, examples by number, batches in a reproducible order."""

@@ -1,0 +1,1 @@
+"""Models of transformers, and what each family needs to know about conversations with boxes."""
