@@ -18,6 +18,7 @@ from pipeline.sources.base import Source
 from pipeline.sources.registry import source_class
 from schemas.errors import UserError
 from schemas.recipe import Output, Recipe
+from schemas.training import Eval, Train
 from stages.base import Stage
 from stages.registry import all_stages, stage_class, suggestion
 
@@ -49,6 +50,9 @@ class Job:
     """The recipe as plain data, overrides applied: what is recorded beside the dataset."""
     work: str | None = None
     """The work folder that the recipe was recorded in, if it was."""
+    train: Train | None = None
+    """None if the recipe trains nothing."""
+    eval: Eval = field(default_factory=Eval)
 
 
 class RecipeError(UserError):
@@ -173,6 +177,8 @@ class _Checker:
         known = [entry for entry in stages if entry[1] is not None]
         if source is not None and len(known) == len(stages):
             self._check_columns(source, [(i, NamedStage(name, stage)) for i, stage, name in known if stage])
+        train = self._block(Train, data, "train")
+        evaluation = self._block(Eval, data, "eval")
         if self.found or recipe is None or source is None:
             raise RecipeError(self.name, [message for _, message in sorted(self.found, key=lambda m: m[0])])
         return Job(
@@ -181,8 +187,14 @@ class _Checker:
             stages=[NamedStage(name, stage) for _, stage, name in known if stage],
             output=recipe.output,
             max_failed_fraction=recipe.max_failed_fraction,
+            train=train,
+            eval=evaluation or Eval(),
             data=data,
         )
+
+    def _block(self, cls: type[M], data: dict[str, Any], key: str) -> M | None:
+        options = data.get(key)
+        return self._validated(cls, options, (key,), key) if isinstance(options, dict) else None
 
     def _expanded(self, value: Any, path: yaml_lines.Path) -> Any:
         """`${HOME}` in any string -> the environment's value."""

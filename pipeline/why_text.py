@@ -111,6 +111,15 @@ def _words(value: Any, caption: str) -> Iterator[str]:
     yield " ".join(f"{caption[start:end]}/{dep}" for start, end, dep in words)
 
 
+def _conversations(value: Any, caption: str) -> Iterator[str]:
+    """Turns as they will be read, with the boxes of each behind it."""
+    for turn in (turn for conversation in value for turn in conversation["turns"]):
+        boxes = [box for region in turn["regions"] for box in region]
+        boxes += [box for phrase in turn["phrases"] for box in phrase["boxes"]]
+        spoken = _short(" ".join(turn["text"].split()))
+        yield " ".join([f"{turn['role']}:", spoken, *map(_corners, boxes)])
+
+
 _SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
     "image": _image,
     "parse": _words,
@@ -119,4 +128,5 @@ _SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
     "candidates": _grounded,
     "boxes": _grounded,
     "annotations": _annotations,
+    "conversations": _conversations,
 }

@@ -12,7 +12,8 @@ they are and `phrases` says which they are, so that each dialect can mark them u
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
@@ -120,6 +121,34 @@ def to_json(conversations: Iterable[Conversation]) -> str:
 def from_json(text: str) -> list[Conversation]:
     """What `to_json` wrote. Raises `ValueError` for anything of another form."""
     return _CONVERSATIONS.validate_json(text)
+
+
+def mistakes(conversation: Conversation) -> Iterator[str]:
+    """What is wrong with a conversation, in words; nothing for one that `render` takes.
+
+    >>> list(mistakes(Conversation([Turn("human", "rec", "Where is the dog?", [], [])])))
+    ['the last question has no answer']
+    """
+    turns = conversation.turns
+    if not turns:
+        yield "no turns"
+    if len(turns) % 2:
+        yield "the last question has no answer"
+    for i, turn in enumerate(turns):
+        place = f"turn {i}"
+        if turn.role != (HUMAN, ASSISTANT)[i % 2]:
+            yield f"{place} belongs to {turn.role!r}"
+        asked = {piece for piece in _PLACEHOLDER.findall(turn.text) if piece != IMAGE}
+        if lost := sorted(asked - {placeholder(n) for n in range(len(turn.regions))}):
+            yield f"{place}: {lost[0]} is not among its {len(turn.regions)} regions"
+        if turn.regions and turn.phrases:
+            yield f"{place} has regions and phrases"
+        for (start, end), _ in turn.phrases:
+            if not 0 <= start < end <= len(turn.text):
+                yield f"{place}: phrase [{start}, {end}) of {len(turn.text)} characters"
+        for box in chain(*turn.regions, *(phrase.boxes for phrase in turn.phrases)):
+            if not (box.is_valid and all(0 <= v <= 1 for v in box)):
+                yield f"{place}: {list(box)} is no box in 0..1 with some area"
 
 
 def _plain(turn: Turn) -> dict[str, object]:

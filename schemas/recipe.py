@@ -1,4 +1,4 @@
-"""What a recipe may say, apart from the options of its source and stages, which are their own.
+"""What a recipe may say, apart from the options of source, stages, train and eval, which are their own.
 
 name: grit
 source: {type: coco, images: photos/, captions: captions.json}
@@ -6,6 +6,8 @@ stages:
   - image_check: {min_side: 64}
   - noun_chunks
 output: {dir: out/grit, formats: [webdataset, parquet], shard_size: 1GB, splits: {validation: 0.02}}
+train: {model: microsoft/kosmos-2-patch14-224}
+eval: {sets: [validation]}
 """
 
 import re
@@ -73,5 +75,9 @@ class Recipe(Model):
     stages: list[Any]
     """Stages in their order, `- name: {options}` or just `- name`."""
     output: Output
+    train: dict[str, Any] | None = None
+    """Options of `pipeline train` (`schemas/training.py`)."""
+    eval: dict[str, Any] | None = None
+    """Options of `pipeline eval` (`schemas/training.py`)."""
     max_failed_fraction: float = Field(default=0.05, ge=0, le=1)
     """The run stops when more than this share of the rows of a stage failed with an exception."""

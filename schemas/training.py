@@ -147,6 +147,9 @@ class Eval(_Options):
     """Branch, tag or commit of a model on the Hub."""
     dialect: str | None = None
     """How boxes are spelled.  [default: as the model was trained, else the model's own]"""
+    data: str | None = None
+    """Folder of the dataset whose splits are asked: one for all runs that are to be compared.
+    [default: the recipe's own]"""
     sets: list[Literal["validation", "test", "train"] | EvalSet] = Field(default=["validation"], min_length=1)
     """Splits of the dataset, and sets from outside."""
     tasks: list[Literal["rec", "phrase_grounding", "reg", "caption"]] = Field(default=["rec"], min_length=1)

@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "box_outside": ("error", "a box that is not within 0..1"),
     "box_without_area": ("error", "a box that is empty or inverted"),
     "score_not_finite": ("error", "a score that is NaN or infinite"),
+    "malformed_conversation": ("error", "turns that do not alternate, lost regions, spans or boxes outside"),
     "not_parallel": ("error", "noun_chunks, ref_exps and boxes are not parallel"),
 }
 """Everything that can be found -> (severity, what it means), in the order of the report."""

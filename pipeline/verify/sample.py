@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from schemas import conversations
 from schemas.images import ImageTooLarge, decode, open_header
 from schemas.records import Region
 
@@ -72,6 +73,7 @@ class SampleCheck:
         if len(self._pictures) == 1:
             yield from self._described(self._pictures[0])
         yield from self._grounding(caption)
+        yield from self._conversations()
 
     def _image(self, extension: str, data: bytes) -> Iterator[Problem]:
         try:
@@ -143,6 +145,20 @@ class SampleCheck:
         provenance = self._record.get("boxes")
         if chunks is not None and isinstance(provenance, list) and len(provenance) != len(chunks):
             yield Problem("not_parallel", f"{len(chunks)} noun_chunks but {len(provenance)} boxes")
+
+    def _conversations(self) -> Iterator[Problem]:
+        """Ours only: a JSON string. A list of turns, as LLaVA's files have, is left alone."""
+        text = self._record.get("conversations")
+        if not isinstance(text, str):
+            return
+        try:
+            found = conversations.from_json(text)
+        except ValueError as error:
+            yield Problem("malformed_conversation", str(error).splitlines()[0])
+            return
+        for i, conversation in enumerate(found):
+            for mistake in conversations.mistakes(conversation):
+                yield Problem("malformed_conversation", f"conversations[{i}], {mistake}")
 
 
 def _region(place: str, region: Region, caption: str | None) -> Iterator[Problem]:

@@ -77,6 +77,38 @@ colour: blue
 
 
 @pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (
+            "train: {model: tiny, learning_rat: 1}",
+            "train: option learning_rat is not known; did you mean 'le",
+        ),
+        ("train: {preset: ferret}", "train: model is missing"),
+        ("train: {model: tiny, lora: {rank: 0}}", "train: lora.rank: Input should be greater than"),
+        (
+            "train: {model: tiny, curriculum: [{until: 0.5, max_boxes: 2}, {until: 0.2, max_boxes: 3}]}",
+            "train: the steps of a curriculum follow one another",
+        ),
+        ("eval: {sets: [test, holdout]}", "eval: sets.1."),
+        ("eval: {tasks: []}", "eval: tasks: List should have at least 1 item"),
+        ("train: yes", "train: Input should be a valid dictionary"),
+    ],
+)
+def test_mistakes_of_training_and_evaluation(blocks: str, message: str, recipe: Callable[[str], str]) -> None:
+    assert any(message in mistake for mistake in mistakes(recipe(f"{GOOD}\n{blocks}\n"))), blocks
+
+
+def test_a_recipe_may_train_and_evaluate(recipe: Callable[[str], str]) -> None:
+    plain = load_recipe(recipe(GOOD))
+    assert plain.train is None
+    assert plain.eval.sets == ["validation"]
+    blocks = "train: {model: tiny, lora: {}}\neval: {tasks: [rec, reg]}"
+    job = load_recipe(recipe(f"{GOOD}\n{blocks}\n"), ["train.max_steps=7", "eval.limit=3"])
+    assert job.train and job.train.max_steps == 7 and job.train.lora and job.train.lora.rank == 16
+    assert job.eval.tasks == ["rec", "reg"] and job.eval.limit == 3
+
+
+@pytest.mark.parametrize(
     ("stages", "message"),
     [
         (

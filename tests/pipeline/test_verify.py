@@ -19,6 +19,7 @@ from pipeline.verify import KINDS, render, verify
 from pipeline.verify.shard import key_and_extension
 from schemas.boxes import Box
 from schemas.columns import GroundedBox, ImageRef, Span
+from schemas.conversations import Conversation, Turn, to_json
 from schemas.errors import UserError
 
 
@@ -80,7 +81,13 @@ def found(path, **options):
     return dict(report.findings.counts)
 
 
+TALK = [
+    Turn("human", "rec", "<image>\nWhere?", [], []),
+    Turn("assistant", "rec", "<region:0>", [[Box(0, 0, 1, 1)]], []),
+]
 GOOD = {
+    "our conversations": sample(conversations=to_json([Conversation(TALK)])),
+    "LLaVA's conversations": sample(conversations=[{"from": "human", "value": "<region:7>"}]),
     "ours": sample(ref_exps=[REGION], boxes=[{"model": "m", "phrase": "a dog"}], image_format="jpeg"),
     "img2dataset": sample(url="u", status="success", exif="{}", sha256="x"),
     "captions in text only": [("a.png", PNG), ("a.txt", b"a dog"), ("b.png", PNG), ("b.txt", b"\xc3\xa9")],
@@ -159,6 +166,11 @@ BROKEN = {
     "fewer expressions": (sample(ref_exps=[]), {"not_parallel": 1}),
     "other boxes": (sample(ref_exps=one(0.5, 0.9)), {"not_parallel": 1}),
     "fewer sources": (sample(boxes=[]), {"not_parallel": 1}),
+    "no conversation": (sample(conversations="[{}]"), {"malformed_conversation": 1}),
+    "a lost region": (
+        sample(conversations=to_json([Conversation([*TALK[:1], TALK[1]._replace(regions=[])])])),
+        {"malformed_conversation": 1},
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from schemas.conversations import (
     Phrase,
     Turn,
     from_json,
+    mistakes,
     placeholder,
     render,
     shielded,
@@ -185,3 +186,26 @@ def test_json_as_it_stands_in_a_record():
 def test_what_is_no_json_of_conversations(text):
     with pytest.raises(ValueError, match="validation error"):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("turns", "found"),
+    [
+        (WHERE + WHAT, []),
+        (CAPTION, []),
+        ([], ["no turns"]),
+        (WHERE[:1], ["the last question has no answer"]),
+        (WHERE[::-1], ["turn 0 belongs to 'assistant'", "turn 1 belongs to 'human'"]),
+        ([WHERE[0], WHERE[1]._replace(regions=[])], ["turn 1: <region:0> is not among its 0 regions"]),
+        ([WHERE[0], WHERE[1]._replace(phrases=[Phrase(Span(0, 3), [DOG])])],
+         ["turn 1 has regions and phrases"]),
+        ([CAPTION[0], CAPTION[1]._replace(phrases=[Phrase(Span(3, 99), [DOG])])],
+         ["turn 1: phrase [3, 99) of 15 characters"]),
+        ([WHERE[0], WHERE[1]._replace(regions=[[Box(0.5, 0.2, 0.1, 0.9)]])],
+         ["turn 1: [0.5, 0.2, 0.1, 0.9] is no box in 0..1 with some area"]),
+        ([WHERE[0], WHERE[1]._replace(regions=[[Box(10, 20, 30, 40)]])],
+         ["turn 1: [10, 20, 30, 40] is no box in 0..1 with some area"]),
+    ],
+)  # fmt: skip
+def test_mistakes(turns, found):
+    assert list(mistakes(Conversation(turns))) == found
