@@ -277,8 +277,8 @@ class _Checker:
                 elif detail["type"] == "missing":
                     message = f"{dotted} is missing"
                 else:
-                    message = f"{dotted}: {detail['msg'].removeprefix('Value error, ')}"
-                    message += f" (got {detail['input']!r})" if place else ""
+                    said = detail["msg"].removeprefix("Value error, ")
+                    message = f"{dotted}: {said} (got {detail['input']!r})" if place else said
                 self.mistake((*path, *place), f"{who}: {message}" if who else message)
             return None
 

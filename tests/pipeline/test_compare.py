@@ -61,9 +61,10 @@ def made(recipe: Path) -> Path:
 
 def test_two_runs_are_set_side_by_side(write_recipe: Write) -> None:
     source = "type: scenes, count: 12, part_size: 6"
-    a = finished_run(str(made(write_recipe(source, ["image_check", "caption_check: {min_words: 2}"], "a", folder="a"))))
-    stricter = made(write_recipe(source, ["image_check", "caption_check: {min_words: 6}"], "b", folder="b"))
-    b = finished_run(str(stricter.parent / "b"))
+    stages = ["image_check", "caption_check: {min_words: 2}"]
+    a = finished_run(str(made(write_recipe(source, stages, "a", folder="a"))))
+    stages = ["image_check", "caption_check: {min_words: 6}"]
+    b = finished_run(str(made(write_recipe(source, stages, "b", folder="b")).parent / "b"))
     assert "stages.caption_check.min_words  2" in shown(recipe_table(a, b))
     funnel = shown(funnel_comparison(a, b)).splitlines()
     [line] = [line.split() for line in funnel if line.startswith("caption_check")]
