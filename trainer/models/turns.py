@@ -54,12 +54,14 @@ def question(asked: Asked, native: Mapping[str, str] | None, dialect: Dialect, s
     slots = {name: shielded(text).translate(dialect.shield) for name, text in asked.words.items()}
     if asked.boxes:
         slots["region"] = dialect.encode_boxes(asked.boxes, size)
-    if asked.task == "vqa":
-        return slots["question"]
-    if native is None:
+    if {"caption", "phrase"} <= slots.keys():
+        slots["before"] = slots["caption"].partition(slots["phrase"])[0].rstrip()
+    if native is not None and asked.task in native:
+        templates: tuple[str, ...] = (native[asked.task],)
+    elif asked.task == "vqa":
+        templates = ("{question}",)
+    elif native is None:
         templates = word_list(f"tasks/{asked.task}")
-    elif asked.task in native:
-        templates = (native[asked.task],)
     else:
         raise UserError(
             f"the model has no words of its own for {asked.task!r}; ask with `prompts: instruction`"

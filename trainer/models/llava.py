@@ -1,0 +1,49 @@
+"""LLaVA 1.5 as `transformers` has it: a CLIP encoder, a projection and a Llama."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from schemas.conversations import ASSISTANT
+from trainer.models.chat import templated
+from trainer.models.decoder import DecoderAdapter
+from trainer.models.masking import Segment
+from trainer.models.turns import Turns
+
+
+class LlavaAdapter(DecoderAdapter):
+    """`USER: <image>\\nWhere is the dog? ASSISTANT: [0.1,0.2,0.3,0.4]</s>`, or its chat template.
+
+    The published processor would crop the picture; here the dialect's geometry decides, and the default
+    pads as LLaVA 1.5 was trained.
+    """
+
+    model_types: ClassVar[tuple[str, ...]] = ("llava",)
+    default_dialect: ClassVar[str] = "shikra"
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "vision": ("model.vision_tower.",),
+        "connector": ("model.multi_modal_projector.",),
+        "language": ("model.language_model.", "lm_head."),
+    }
+    lora_targets: ClassVar[tuple[str, ...]] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    )
+
+    @property
+    def side(self) -> int:
+        return int(self.processor.image_processor.crop_size["height"])
+
+    def segments(self, turns: Turns) -> list[Segment]:
+        if self.processor.chat_template:
+            return templated(self.processor, turns, self.end)
+        return [
+            Segment(f" {text}{self.end}", True)
+            if role == ASSISTANT
+            else Segment(f"USER: {text} ASSISTANT:", False)
+            for role, text in turns
+        ]
