@@ -11,6 +11,7 @@ import yaml
 from pipeline.funnel import funnel_markdown
 from pipeline.output.checksums import HashingFile, format_sums
 from pipeline.output.formats import FORMATS
+from pipeline.output.scores import scores_in
 from pipeline.output.shards import Shard
 from pipeline.output.write import fragment, shard_path
 from pipeline.plan import Plan, Step
@@ -98,9 +99,11 @@ def finish(plan: Plan, work: Store, output: Store, shards: Sequence[Shard], tota
                 sums[path] = digest
     stats = statistics(plan, receipts, totals)
     output.write(STATS, (json.dumps(stats, indent=2, ensure_ascii=False) + "\n").encode())
-    output.write(REPORT, funnel_markdown(plan.job.name, totals, stats).encode())
     content = format_sums(sums)
-    if not output.exists(SUMS) or output.read(SUMS) != content:
+    is_same = output.exists(SUMS) and output.read(SUMS) == content
+    scores = scores_in(output.read(REPORT).decode()) if is_same and output.exists(REPORT) else ""
+    output.write(REPORT, (funnel_markdown(plan.job.name, totals, stats) + scores).encode())
+    if not is_same:
         output.write(SUMS, content)
     return output.url(REPORT)
 
