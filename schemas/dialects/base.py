@@ -30,13 +30,19 @@ class Parsed(NamedTuple):
     text: str
     """Without markup and outer white space; of a dialect that lists labels, the labels with ", " between."""
     groundings: list[Grounding]
-    unreadable: int
-    """Boxes that were there but are none: inverted, without area, outside the image, no such cell."""
+    written: list[Box | None]
+    """All boxes in the order in which they were written. None stands for one that was there but is none:
+    inverted, without area, outside the image, no such cell."""
 
     @property
     def boxes(self) -> list[Box]:
-        """All boxes, in the order in which they were written."""
-        return [box for grounding in self.groundings for box in grounding.boxes]
+        """The boxes of all groundings, in the order in which they were written."""
+        return [box for box in self.written if box is not None]
+
+    @property
+    def unreadable(self) -> int:
+        """How many boxes were there but are none."""
+        return self.written.count(None)
 
 
 Grounded = tuple[Span, Sequence[Box]]
@@ -153,15 +159,18 @@ def _trimmed(span: Span, caption: str) -> Span:
     return Span(span.start + len(words) - len(words.lstrip()), span.end - len(words) + len(words.rstrip()))
 
 
-def listed(entries: Iterable[tuple[str, list[Box]]], unreadable: int) -> Parsed:
+def listed(entries: Iterable[tuple[str, Sequence[Box | None]]]) -> Parsed:
     """Labels with boxes, of a dialect that has no caption around them; equal neighbours become one.
 
-    [("dog", [a]), ("dog", [b]), ("cat", [c])] -> "dog, cat" and its two groundings
+    [("dog", [a]), ("dog", [b]), ("cat", [c, None])] -> "dog, cat" and its two groundings
     """
     text = ""
     groundings: list[Grounding] = []
-    for label, boxes in entries:
+    written: list[Box | None] = []
+    for label, found in entries:
         label = " ".join(label.split())
+        written += found
+        boxes = [box for box in found if box is not None]
         if not boxes:
             continue
         if groundings and groundings[-1].phrase == label:
@@ -172,5 +181,5 @@ def listed(entries: Iterable[tuple[str, list[Box]]], unreadable: int) -> Parsed:
             text += ", " if text else ""
             span = Span(len(text), len(text) + len(label))
             text += label
-        groundings.append(Grounding(span, label, list(boxes)))
-    return Parsed(text, groundings, unreadable)
+        groundings.append(Grounding(span, label, boxes))
+    return Parsed(text, groundings, written)

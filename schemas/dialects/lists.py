@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from schemas.boxes import Box
 from schemas.columns import Span
 from schemas.dialects.base import Dialect, Parsed, Written, listed
 from schemas.dialects.geometry import Size
@@ -29,14 +28,12 @@ class Listing(Dialect):
 
     def parse(self, text: str, size: Size) -> Parsed:
         view = self.geometry.view(size)
-        entries: list[tuple[str, list[Box]]] = []
-        unreadable = 0
+        entries = []
         for line in text.split(self.separator.strip() or self.separator):
             boxes = [self._read(found, view) for found in self._box.findall(line)]
             label = self._markup.sub("", self._box.sub("", line)).strip(" \t\r\n:,")
-            entries.append((label, [box for box in boxes if box is not None]))
-            unreadable += boxes.count(None)
-        return listed(entries, unreadable)
+            entries.append((label, boxes))
+        return listed(entries)
 
     def _boxes(self, boxes: Written) -> str:
         return self.separator.join(fill(self.box, box) for box in boxes)
@@ -72,13 +69,8 @@ class JsonList(Dialect):
 
     def parse(self, text: str, size: Size) -> Parsed:
         view = self.geometry.view(size)
-        entries: list[tuple[str, list[Box]]] = []
-        unreadable = 0
-        for label, found in self._objects(text):
-            boxes = [self._read(numbers, view) for numbers in found]
-            entries.append((label, [box for box in boxes if box is not None]))
-            unreadable += boxes.count(None)
-        return listed(entries, unreadable)
+        objects = self._objects(text)
+        return listed((label, [self._read(numbers, view) for numbers in found]) for label, found in objects)
 
     def _boxes(self, boxes: Written) -> str:
         return _list(f'{{"{self.key}": {_numbers(box)}}}' for box in boxes)

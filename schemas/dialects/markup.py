@@ -129,10 +129,9 @@ class _Reader:
         """The phrase that the next boxes belong to."""
         self._clause = 0
         """Where a phrase without tags may begin: behind the last box."""
-        self._boxes: list[Box] | None = None
-        """Boxes of the current group, as long as nothing but glue follows."""
-        self._groups: list[tuple[Span | None, list[Box]]] = []
-        self._unreadable = 0
+        self._boxes: list[Box | None] | None = None
+        """Boxes of the current group, as long as nothing but glue follows; None is an unreadable one."""
+        self._groups: list[tuple[Span | None, list[Box | None]]] = []
 
     def text(self, text: str, before_box: bool) -> None:
         if before_box and self._opened is None:
@@ -160,27 +159,24 @@ class _Reader:
                 (self._phrase if self._tagged else Span(self._clause, self._length), self._boxes)
             )
         self._clause = self._length
-        if box is None:
-            self._unreadable += 1
-        else:
-            self._boxes.append(box)
+        self._boxes.append(box)
 
     def caption(self) -> Parsed:
         text = "".join(self._chunks)
         stripped = len(text) - len(text.lstrip())
         groundings = []
-        for span, boxes in self._groups:
-            if boxes:
+        written: list[Box | None] = []
+        for span, found in self._groups:
+            written += found
+            if boxes := [box for box in found if box is not None]:
                 narrow = _narrowed(span, text, self._tagged) if span else None
                 moved = Span(narrow.start - stripped, narrow.end - stripped) if narrow else None
                 groundings.append(Grounding(moved, narrow.of(text) if narrow else "", boxes))
-        return Parsed(text.strip(), groundings, self._unreadable)
+        return Parsed(text.strip(), groundings, written)
 
     def labels(self) -> Parsed:
         text = "".join(self._chunks)
-        return listed(
-            [(span.of(text) if span else "", boxes) for span, boxes in self._groups], self._unreadable
-        )
+        return listed((span.of(text) if span else "", boxes) for span, boxes in self._groups)
 
 
 def _narrowed(span: Span, text: str, tagged: bool) -> Span | None:

@@ -32,6 +32,7 @@ def test_anything_is_read(dialect: Dialect, text: str) -> None:
     parsed = dialect.parse(text, PHOTO)
     assert all(box.is_valid for box in parsed.boxes)
     assert all(g.boxes for g in parsed.groundings)
+    assert parsed.boxes == [box for g in parsed.groundings for box in g.boxes]
     for span, phrase, _ in parsed.groundings:
         assert phrase == (span.of(parsed.text) if span else "")
     parsed.text.encode(errors="surrogatepass")
@@ -79,8 +80,22 @@ UNREADABLE = [
 @pytest.mark.parametrize(("name", "text"), UNREADABLE)
 def test_boxes_that_are_none_are_counted(name: str, text: str) -> None:
     parsed = DIALECTS[name].parse(text, PHOTO)
-    assert parsed.boxes == []
-    assert parsed.unreadable == 1
+    assert (parsed.boxes, parsed.written, parsed.unreadable) == ([], [None], 1)
+
+
+@pytest.mark.parametrize("dialect", ALL)
+@pytest.mark.parametrize("order", ["bad good", "good bad", "bad good bad good"])
+def test_unreadable_boxes_keep_their_place(dialect: Dialect, order: str) -> None:
+    """The first box counts: what is written behind an unreadable one must not move up."""
+    good = Box(0.1, 0.2, 0.5, 0.9)
+    view = dialect.geometry.view(PHOTO)
+    numbers = dialect.numbers.write(view.shown(good), view)  # type: ignore[arg-type]
+    half = len(numbers) // 2
+    spelled = {"good": numbers, "bad": numbers[half:] + numbers[:half]}  # corners exchanged: inverted
+    text = dialect._boxes([spelled[kind] for kind in order.split()])
+    parsed = dialect.parse(text, PHOTO)
+    assert [box is not None for box in parsed.written] == [kind == "good" for kind in order.split()]
+    assert parsed.boxes == [box for box in parsed.written if box]
 
 
 TOLERATED = [
