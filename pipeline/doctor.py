@@ -24,8 +24,11 @@ class Finding(NamedTuple):
 _OPTIONAL = {
     "ray": ("ray", "ray", "running on all cores and on clusters"),
     "spacy": ("spacy", "nlp", "noun chunks"),
-    "torch": ("torch", "grounders", "detection models"),
-    "transformers": ("transformers", "grounders", "detection models"),
+    "torch": ("torch", "grounders", "detection models and training"),
+    "transformers": ("transformers", "grounders", "detection models and training"),
+    "peft": ("peft", "train", "training low-rank adapters"),
+    "accelerate": ("accelerate", "train", "training"),
+    "openai": ("openai", "llm", "language models behind a server"),
     "huggingface_hub": ("huggingface_hub", "hub", "datasets and models of the Hugging Face Hub"),
     "s3fs": ("s3fs", "s3", "s3:// paths"),
 }
