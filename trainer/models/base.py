@@ -59,6 +59,13 @@ class Adapter(ABC):
         self.dialect = dialect
         self.max_length = max_length
 
+    @classmethod
+    def load_processor(cls, source: str, **options: Any) -> Any:
+        """The family's processor, from the Hub or a folder; `options` are those of `from_pretrained`."""
+        from transformers import AutoProcessor
+
+        return AutoProcessor.from_pretrained(source, **options)
+
     @abstractmethod
     def train_batch(self, examples: Sequence[Example]) -> Batch:
         """Tensors with labels on the answers alone. Raises `ValueError` if no example is left."""
