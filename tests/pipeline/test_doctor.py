@@ -40,7 +40,7 @@ def test_a_machine_that_has_what_tests_need_is_well() -> None:
     assert list(found) == [
         "python",
         "gritmill",
-        *("ray", "spacy", "torch", "transformers", "huggingface_hub", "s3fs"),
+        *("ray", "spacy", "torch", "transformers", "peft", "accelerate", "openai", "huggingface_hub", "s3fs"),
         *("spaCy models", "GPUs", "cores", "disk"),
     ]
     assert found["spacy"] == (True, "spacy", importlib.metadata.version("spacy"))
