@@ -20,6 +20,8 @@ class Batch(NamedTuple):
     tensors: Tensors
     bad: list[Bad]
     """Examples that are not in it: no answer left, none within the length, no image."""
+    left_out: int = 0
+    """Answers of the other examples that are not in it, for they are beyond the length."""
 
 
 class Asked(NamedTuple):
@@ -65,6 +67,12 @@ class Adapter(ABC):
         from transformers import AutoProcessor
 
         return AutoProcessor.from_pretrained(source, **options)
+
+    @property
+    def stops(self) -> set[int]:
+        """The ids that end an answer, and padding."""
+        tokenizer = self.processor.tokenizer
+        return {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
 
     @abstractmethod
     def train_batch(self, examples: Sequence[Example]) -> Batch:

@@ -9,7 +9,7 @@ from PIL.Image import Image as PILImage
 from schemas.conversations import HUMAN, with_image
 from trainer.data.examples import Bad, Example
 from trainer.models.base import Adapter, Asked, Batch, Tensors
-from trainer.models.masking import IGNORED, Segment, Unfit, answer_labels
+from trainer.models.masking import IGNORED, Labels, Segment, Unfit, answer_labels
 from trainer.models.pictures import picture
 from trainer.models.turns import Turns, question, spelled
 
@@ -52,7 +52,8 @@ class DecoderAdapter(Adapter):
                 bad.append(Bad(example.key, str(error)))
         while rows:
             tensors = self._processed([_text(s) for _, s in rows], [e.image for e, _ in rows], "right")
-            labels, fitting = [], []
+            labels: list[Labels] = []
+            fitting = []
             for i, (example, segments) in enumerate(rows):
                 ids = tensors["input_ids"][i, : int(tensors["attention_mask"][i].sum())].tolist()
                 try:
@@ -61,7 +62,8 @@ class DecoderAdapter(Adapter):
                 except Unfit as error:
                     bad.append(Bad(example.key, str(error)))
             if len(fitting) == len(rows):
-                return Batch(self._cut(tensors, labels), bad)
+                left_out = sum(row.left_out for row in labels)
+                return Batch(self._cut(tensors, [row.ids for row in labels]), bad, left_out)
             rows = fitting  # once more: how many tensors an image fills is the processor's business
         raise ValueError(f"none of {len(examples)} examples can be trained on: {bad}")
 
@@ -76,9 +78,7 @@ class DecoderAdapter(Adapter):
 
     @property
     def stops(self) -> set[int]:
-        tokenizer = self.processor.tokenizer
-        ids = {tokenizer.convert_tokens_to_ids(self.end), tokenizer.eos_token_id, tokenizer.pad_token_id}
-        return ids - {None}
+        return {self.processor.tokenizer.convert_tokens_to_ids(self.end), *super().stops}
 
     def _processed(self, texts: Sequence[str], images: Sequence[PILImage], padding_side: str) -> Tensors:
         self.processor.tokenizer.padding_side = padding_side

@@ -29,17 +29,22 @@ class Segment(NamedTuple):
     """To be learnt, down to the token that ends it."""
 
 
-def answer_labels(
-    tokenizer: Any, segments: Sequence[Segment], ids: Sequence[int], max_length: int
-) -> list[int]:
+class Labels(NamedTuple):
+    """>>> Labels([-100, -100, -100, 4711, 2], 0)  # a question of three tokens, an answer of one, the end"""
+
+    ids: list[int]
+    """One for each token that is kept."""
+    left_out: int
+    """Answers beyond the length."""
+
+
+def answer_labels(tokenizer: Any, segments: Sequence[Segment], ids: Sequence[int], max_length: int) -> Labels:
     """Labels of `ids`, what the processor made of the segments' text, without padding.
 
     The processor puts the image's tokens before the first answer; from there on its ids are those of the
     tokenizer alone. Over `max_length`, whole answers with their questions are left out from the end, and
     the labels are as many as tokens remain. Raises `Unfit` where not even the first answer fits, or where a
     token is half question, half answer; `AssertionError` for a processor that does not do as said.
-
-    `[-100, -100, -100, 4711, 2]` for a question of three tokens, an answer of one, and the end
     """
     plain = tokenizer(
         "".join(s.text for s in segments), add_special_tokens=False, return_offsets_mapping=True
@@ -61,7 +66,7 @@ def answer_labels(
     labels = [IGNORED] * (fitting[-1].end + shift)
     for start, end in fitting:
         labels[start + shift : end + shift] = ids[start + shift : end + shift]
-    return labels
+    return Labels(labels, len(answers) - len(fitting))
 
 
 def _tokens_of(segment: Span, tokens: Sequence[Span]) -> Span:
