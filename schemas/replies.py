@@ -1,0 +1,44 @@
+"""What a language model answered, with all that says where it came from."""
+
+from typing import NamedTuple
+
+
+class Reply(NamedTuple):
+    """One reply, as the column `reply` holds it.
+
+    >>> Reply("conversation", "Question:\\nWhat ...", "openai", "gpt-4o-2024-11-20", "3f9a...", "b2c4...",
+    ...       812, 143, "stop")
+    """
+
+    task: str
+    """Name of the prompt folder that was drawn for the sample: `conversation`, `caption/general`."""
+    text: str
+    """As it came."""
+    backend: str
+    """`openai`, `batch`, `transformers`, or `echo`, whose replies no model wrote."""
+    model: str
+    """What the server says that answered, with its revision if there is one."""
+    prompt: str
+    """Digest of the prompt folder."""
+    request: str
+    """SHA-256 of the whole request: the key under which the reply was kept."""
+    tokens_in: int
+    tokens_out: int
+    finish_reason: str
+    """`stop`, `length`, `content_filter`, `refusal`."""
+
+
+class Provenance(NamedTuple):
+    """Where a conversation came from: a `Reply` without its text. Parallel to `conversations`.
+
+    >>> Provenance("conversation", "openai", "gpt-4o-2024-11-20", "3f9a...", "b2c4...", 812, 143, "stop")
+    """
+
+    task: str
+    backend: str
+    model: str
+    prompt: str
+    request: str
+    tokens_in: int
+    tokens_out: int
+    finish_reason: str
