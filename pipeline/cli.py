@@ -255,7 +255,7 @@ def _need(package: str, extra: str, otherwise: str) -> None:
 
 
 def _print_options(title: str, cls: Any) -> None:
-    from pipeline.plan import INERT
+    from stages.base import Stage
 
     summary = (cls.__doc__ or "").strip().split("\n\n")[0]
     typer.echo(f"{typer.style(title, bold=True)}  {' '.join(summary.split())}")
@@ -265,12 +265,14 @@ def _print_options(title: str, cls: Any) -> None:
     for column in ("option", "default", "meaning"):
         table.add_column(column, overflow="fold", no_wrap=column == "option")
     for option, info in cls.model_fields.items():
-        if option not in INERT:
+        if option not in Stage.inert:
             meaning = " ".join((info.description or "").split())
             table.add_row(f"    {option}", _default(info), meaning)
     if table.rows:
         console.print(table)
-    placed = [f"{name} {_default(cls.model_fields[name])}" for name in sorted(INERT & set(cls.model_fields))]
+    placed = [
+        f"{name} {_default(cls.model_fields[name])}" for name in sorted(Stage.inert & set(cls.model_fields))
+    ]
     if placed:
         typer.echo(f"    runs with {', '.join(placed)}")
     typer.echo()

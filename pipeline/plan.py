@@ -34,15 +34,14 @@ _IS_RESULT = re.compile(rf"[0-9a-f]{{{DIGITS}}}{re.escape(SUFFIX)}").fullmatch
 
 Kind = Literal["source", "stage", "sketch", "process", "write"]
 
-# How a stage runs does not change what it gives.
-INERT = {"batch_size", "cpus", "gpus"}
-
 
 class Resources(NamedTuple):
     """What a worker of a step holds; steps of equal needs share a pool of workers."""
 
     cpus: float
     gpus: float
+    solo: str = ""
+    """Name of the step that has the only worker of its pool; empty where there may be several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +239,7 @@ def make_plan(job: Job, parts: Parts) -> Plan:
         revision = stage.revision()
         identity = [
             type(stage).__qualname__,
-            stage.model_dump(mode="json", exclude=INERT),
+            stage.model_dump(mode="json", exclude=set(stage.inert)),
             code_digest(type(stage).__module__),
             revision,
             feeding,
@@ -248,7 +247,8 @@ def make_plan(job: Job, parts: Parts) -> Plan:
         if isinstance(stage, GlobalStage):
             identity.append(parts.digest)
         feeding = digest(identity)
-        resources = Resources(stage.cpus, -1 if stage.gpus is None else stage.gpus)
+        gpus = -1 if stage.gpus is None else stage.gpus
+        resources = Resources(stage.cpus, gpus, name if stage.solo else "")
         versions = tuple(sorted(revision.items()))
         if isinstance(stage, GlobalStage):
             steps.append(Step(name, "sketch", feeding, resources, stage.sketches, stage, versions))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline.plan import INERT, Plan, Step, Unit
+from pipeline.plan import Plan, Step, Unit
 from pipeline.results import read_columns, read_result
 from pipeline.store import Store
 from schemas.errors import UserError
@@ -83,4 +83,4 @@ def _chapters(plan: Plan, work: Store, unit: Unit, row: int) -> Iterator[Chapter
 
 
 def _options(step: Step) -> dict[str, Any]:
-    return {} if step.stage is None else step.stage.model_dump(mode="json", exclude=set(INERT))
+    return {} if step.stage is None else step.stage.model_dump(mode="json", exclude=set(step.stage.inert))

@@ -41,7 +41,12 @@ class Stage(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     """Import names it needs beyond the core, each with the extra that installs it."""
 
-    # How it runs, never what it gives: left out of the fingerprint.
+    inert: ClassVar[frozenset[str]] = frozenset({"batch_size", "cpus", "gpus"})
+    """Options that say how it runs, never what it gives: left out of the fingerprint."""
+    solo: ClassVar[bool] = False
+    """One worker does all of this stage in a run, so that what its calls share (a rate limit, a
+    budget) is in one place."""
+
     batch_size: int = Field(default=256, ge=1)
     """Rows handed to one call."""
     cpus: float = Field(default=1, gt=0)

@@ -153,14 +153,15 @@ class RayRunner:
 
 
 def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resources, int]:
-    """Workers for each pool: one at least, then those with GPUs take all GPUs, the others what is left.
+    """Workers for each pool: one at least, and of solo steps no more; then those with GPUs take all
+    GPUs, the others what is left.
 
     Raises `UserError` for a step that is larger than the cluster.
 
     >>> divide([Resources(1, 0), Resources(1, 1)], cpus=16, gpus=2)
     {Resources(cpus=1, gpus=1): 2, Resources(cpus=1, gpus=0): 14}
     """
-    ordered = sorted(set(shapes), key=lambda s: (-s.gpus, -s.cpus))
+    ordered = sorted(set(shapes), key=lambda s: (-s.gpus, -s.cpus, s.solo))
     for shape in ordered:
         if shape.cpus > cpus or shape.gpus > gpus:
             raise UserError(
@@ -168,7 +169,7 @@ def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resour
                 f"{gpus:g}; set the stage's `cpus` and `gpus`, or use a larger cluster"
             )
     sizes = dict.fromkeys(ordered, 1)
-    for shape in ordered:
+    for shape in (shape for shape in ordered if not shape.solo):
         free_cpus = cpus - sum(other.cpus * size for other, size in sizes.items())
         free_gpus = gpus - sum(other.gpus * size for other, size in sizes.items())
         more = int(free_cpus // shape.cpus)

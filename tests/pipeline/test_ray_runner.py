@@ -29,6 +29,7 @@ CPU, GPU = Resources(1, 0), Resources(1, 1)
         ([CPU, GPU], 16, 2, {GPU: 2, CPU: 14}),
         ([CPU, GPU], 2, 8, {GPU: 1, CPU: 1}),
         ([CPU, Resources(0.5, 0)], 1, 0, {CPU: 1, Resources(0.5, 0): 1}),
+        ([CPU, CPU._replace(solo="generate")], 8, 0, {CPU: 7, CPU._replace(solo="generate"): 1}),
         ([CPU, Resources(4, 0)], 16, 0, {Resources(4, 0): 3, CPU: 4}),
     ],
 )
