@@ -12,7 +12,7 @@ import prompts
 from pipeline import plan as plan_module
 from pipeline.fingerprint import code_digest, digest
 from pipeline.output.shards import Shard
-from pipeline.plan import Parts, Plan, Shards, columns_before, make_plan
+from pipeline.plan import Parts, Plan, Resources, Shards, columns_before, make_plan
 from pipeline.recipes import Job, NamedStage, load_recipe
 from pipeline.store import Store
 from schemas.errors import UserError
@@ -81,7 +81,7 @@ def test_how_a_step_runs_redoes_nothing(job: Job) -> None:
             after = planned(with_option(job, name, option, 0.5))
             assert changed(before, after) == [], (name, option)
     resources = planned(with_option(job, "ground", "gpus", None)).steps[4].resources
-    assert resources == (1, -1)
+    assert resources == Resources(1, -1)
 
 
 @pytest.mark.parametrize(
