@@ -24,6 +24,14 @@ class Batch(NamedTuple):
     """Answers of the other examples that are not in it, for they are beyond the length."""
 
 
+class NothingLeft(ValueError):
+    """No example of a batch can be trained on; `bad` says of each why."""
+
+    def __init__(self, bad: Sequence[Bad]) -> None:
+        super().__init__(f"none of {len(bad)} examples can be trained on: {list(bad)}")
+        self.bad = list(bad)
+
+
 class Asked(NamedTuple):
     """A question of an evaluation, before a model's family puts it in its own words.
 
@@ -76,7 +84,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def train_batch(self, examples: Sequence[Example]) -> Batch:
-        """Tensors with labels on the answers alone. Raises `ValueError` if no example is left."""
+        """Tensors with labels on the answers alone. Raises `NothingLeft` if no example is left."""
 
     @abstractmethod
     def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:

@@ -8,7 +8,7 @@ from PIL.Image import Image as PILImage
 
 from schemas.conversations import HUMAN, with_image
 from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Asked, Batch, Tensors
+from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
 from trainer.models.masking import IGNORED, Labels, Segment, Unfit, answer_labels
 from trainer.models.pictures import picture
 from trainer.models.turns import Turns, question, spelled
@@ -65,7 +65,7 @@ class DecoderAdapter(Adapter):
                 left_out = sum(row.left_out for row in labels)
                 return Batch(self._cut(tensors, [row.ids for row in labels]), bad, left_out)
             rows = fitting  # once more: how many tensors an image fills is the processor's business
-        raise ValueError(f"none of {len(examples)} examples can be trained on: {bad}")
+        raise NothingLeft(bad)
 
     def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
         prompts = [self.prompt(a, image, native) for a, image in zip(asked, images, strict=True)]

@@ -7,7 +7,7 @@ from PIL.Image import Image as PILImage
 
 from schemas.conversations import IMAGE
 from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Asked, Batch, Tensors
+from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
 from trainer.models.decoder import until
 from trainer.models.masking import IGNORED, Unfit
 from trainer.models.pictures import picture
@@ -72,7 +72,7 @@ class PaliGemmaAdapter(Adapter):
                 cut = {n: t[:, :longest] if t.shape == shape else t for n, t in kept.items()}
                 cut["labels"] = cut["labels"].masked_fill(cut["attention_mask"] == 0, IGNORED)
                 return Batch(cut, bad, left_out=int((~fits).sum()))
-        raise ValueError(f"none of {len(examples)} examples can be trained on: {bad}")
+        raise NothingLeft(bad)
 
     def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
         words = self.native if native else None
