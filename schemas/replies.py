@@ -1,6 +1,10 @@
 """What a language model answered, with all that says where it came from."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.boxes import Box
 
 
 class Reply(NamedTuple):
@@ -42,3 +46,35 @@ class Provenance(NamedTuple):
     tokens_in: int
     tokens_out: int
     finish_reason: str
+
+
+class Region(NamedTuple):
+    """A box that a language model was told of, at its full precision.
+
+    >>> Region("dog", Box(0.1, 0.2, 0.5, 0.9))
+    """
+
+    label: str
+    box: Box
+
+
+class Exchange(BaseModel):
+    """A question about the image and its answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    question: str
+    answer: str
+
+
+class Exchanges(BaseModel):
+    """A reply in the format `json`: `{"turns": [{"question": "...", "answer": "..."}]}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    turns: list[Exchange]
+
+
+def exchanges_schema() -> dict[str, Any]:
+    """JSON schema of `Exchanges`, for servers that hold a model to one (OpenAI's strict mode takes it)."""
+    return Exchanges.model_json_schema()
