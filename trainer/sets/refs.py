@@ -1,0 +1,120 @@
+"""REFER's `refs` (lichengunc/refer), as JSON lines: RefCOCO, RefCOCO+, RefCOCOg. An object a line.
+
+    {"ref_id": 1, "ann_id": 1719310, "image_id": 581857, "file_name": "COCO_train2014_000000581857_16.jpg",
+     "split": "val", "sentences": [{"sent_id": 0, "sent": "the lady with the blue shirt"}]}
+
+Box and size of the image are the line's own (`bbox`: [x, y, width, height] in pixels, `width`, `height`),
+or those of REFER's `instances.json` beside it. The original refs(unc).p is a pickle and refused.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from schemas.boxes import Box
+from schemas.errors import UserError
+from trainer.metrics import Question
+from trainer.models.base import Asked
+from trainer.sets import files
+from trainer.sets.base import Ask, QuestionSet
+from trainer.sets.splits import expression_words
+
+_OBJECT = re.compile(r"(?<=_\d{12})_\d+(?=\.jpg$)")
+"""What REFER puts behind the name of COCO's image."""
+
+
+def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:
+    """`rec`, an expression a question, and `reg`, an object a question, if it is among `also`."""
+    file = _file(Path(path))
+    refs = list(_refs(file, files.Images(images), split))
+    rec = [
+        Ask(Question(f"{name}/{sent_id}", ref.image, ref.box), _rec(sentence), ref.loader)
+        for ref in refs
+        for sent_id, sentence in ref.sentences
+    ]
+    sets = [QuestionSet(name, "rec", rec)]
+    if "reg" in also:
+        objects = [
+            Ask(
+                Question(f"{name}/reg/{ref.id}", ref.image, [sentence for _, sentence in ref.sentences]),
+                Asked("reg", {}, [ref.box]),
+                ref.loader,
+            )
+            for ref in refs
+            if ref.box.clipped().is_valid
+        ]
+        sets.append(QuestionSet(name, "reg", objects))
+    return sets
+
+
+class _Ref(NamedTuple):
+    id: int | str
+    image: str
+    box: Box
+    sentences: list[tuple[int | str, str]]
+    loader: files.Loader
+
+
+def _file(path: Path) -> Path:
+    """The folder's only file of refs, if it is a folder."""
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.jsonl")) or sorted(path.glob("*.p"))
+    if len(found) != 1:
+        raise UserError(f"{path} has {len(found)} files of refs. Let `questions` name the one, a .jsonl.")
+    return found[0]
+
+
+def _refs(path: Path, images: files.Images, split: str | None) -> Iterator[_Ref]:
+    rows = list(files.json_lines(path))
+    chosen = [(place, row) for place, row in rows if split is None or row.get("split") == split]
+    if not chosen:
+        splits = ", ".join(sorted({str(row.get("split")) for _, row in rows})) or "none"
+        raise UserError(f"{path} has no split {split!r}, but: {splits}. Set `split` to one of them.")
+    instances = (
+        None if all({"bbox", "width", "height"} <= row.keys() for _, row in chosen) else _Instances(path)
+    )
+    for place, row in chosen:
+        known = row if instances is None else instances.completed(row, place)
+        file_name = _OBJECT.sub("", files.words(known, "file_name", place))
+        sentences = row.get("sentences")
+        if not isinstance(sentences, list) or not all(isinstance(entry, dict) for entry in sentences):
+            raise UserError(f"{place} has no list `sentences` of objects. Check the `format` of this set.")
+        yield _Ref(
+            files.identifier(row, "ref_id", place),
+            file_name,
+            files.xywh(known, files.size(known, place), place),
+            [(files.identifier(s, "sent_id", place), files.words(s, "sent", place)) for s in sentences],
+            images.loader(file_name, place),
+        )
+
+
+class _Instances:
+    """REFER's instances.json: the boxes of the objects and the sizes of the images."""
+
+    def __init__(self, refs: Path) -> None:
+        path = refs.with_name("instances.json")
+        if not path.is_file():
+            raise UserError(
+                f"The lines of {refs} lack `bbox`, `width` or `height`. Write them into each line, "
+                "or put REFER's instances.json beside it."
+            )
+        told = files.json_object(path, "images", "annotations")
+        self._path = path
+        self._images = {entry.get("id"): entry for entry in told["images"]}
+        self._annotations = {entry.get("id"): entry for entry in told["annotations"]}
+
+    def completed(self, row: files.Row, place: str) -> files.Row:
+        image = self._images.get(files.identifier(row, "image_id", place))
+        annotation = self._annotations.get(files.identifier(row, "ann_id", place))
+        if image is None or annotation is None:
+            raise UserError(
+                f"{place} is about an object that {self._path} does not have. Take the same release."
+            )
+        given = {name: image.get(name) for name in ("width", "height", "file_name")}
+        return {**row, **given, "bbox": annotation.get("bbox")}
+
+
+def _rec(sentence: str) -> Asked:
+    return Asked("rec", expression_words(sentence), [])
