@@ -1,0 +1,196 @@
+"""Trains a model on the shards of a dataset. Interrupted at any moment, it goes on as if it had not been.
+
+out.model/log.jsonl  report.md  gritmill.json  checkpoint-1000/  model/
+"""
+
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import UserError
+from schemas.training import Train
+from trainer import log as logs
+from trainer import provenance
+from trainer.arguments import training_arguments, uses_bf16
+from trainer.collate import Collator
+from trainer.folder import MODEL, REPORT, Folder
+from trainer.log import BadSamples, Line, Log
+from trainer.models.base import Adapter
+from trainer.presets import fill
+from trainer.provenance import Provenance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training ends with."""
+
+    model_dir: Path
+    """The model with its processor, for `trainer.models.load`."""
+    log: Path
+    steps: int
+    samples: int
+    left_out: str | None
+    """Samples that were left out, and why; None if none was."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is trained on, and in which order."""
+
+    dataset: Any
+    """A `Mixture`, or a stream that ends never and is this device's alone."""
+    order: Any
+    """A `TrainingOrder`; None for a stream, which brings its own."""
+    steps: int
+    checksums: dict[str, dict[str, str]]
+    """Folder -> shard -> SHA-256."""
+
+
+def is_main_process() -> bool:
+    """True for the process that prints and writes, under torchrun, accelerate and Ray, too."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def train(
+    options: Train,
+    dataset: str,
+    out: str,
+    made_from: Mapping[str, Any],
+    resume: bool = True,
+    progress: Callable[[Line], None] = lambda line: None,
+) -> Trained:
+    """Trains on the split `train` of the dataset in a folder; log, checkpoints and model go into `out`.
+
+    Goes on from the last checkpoint in `out`, if any, and does nothing there if the training is done;
+    without `resume` it begins anew. `made_from` says what made the dataset: it is saved with the model, and
+    a training is not continued with another. `progress` is called with each line of the log, by the
+    main process alone. Every process of torchrun calls this. Raises `UserError`.
+    """
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    options, global_batch, note = fill(options, int(os.environ.get("WORLD_SIZE", 1)))
+    folder = Folder(out)
+    with folder.locked() if is_main_process() else nullcontext():
+        arguments = training_arguments(options, folder.path)
+        if is_main_process():
+            if note:
+                log.warning("%s", note)
+            if not resume:
+                folder.clear()
+        with arguments.main_process_first(
+            local=False
+        ):  # it writes the shards' indexes, which the others read
+            samples = training_samples(options, dataset, global_batch, arguments)
+        made = provenance.provenance(
+            options,
+            made_from=made_from,
+            shards=samples.checksums,
+            global_batch=global_batch,
+            steps=samples.steps,
+        )
+        folder.check(made)
+        if not folder.model.exists():
+            model, adapter, made["model"] = load_model(options)
+            made["dialect"] = adapter.dialect.name
+            fit(model, adapter, samples, arguments, folder, made, options.keep, progress)
+        return _trained(folder)
+
+
+def fit(
+    model: Any,
+    adapter: Adapter,
+    samples: Samples,
+    arguments: Any,
+    folder: Folder,
+    made: Provenance,
+    keep: int,
+    progress: Callable[[Line], None] = lambda line: None,
+) -> None:
+    """Trains from the folder's last checkpoint to the end, and saves the model there."""
+    from trainer.loop import GroundingTrainer
+    from trainer.models.save import save
+
+    with arguments.main_process_first(local=False):
+        folder.claim(made)
+        checkpoints = folder.checkpoints()
+        step = max(checkpoints, default=0)
+        bad = BadSamples([line for line in logs.read(folder.log) if line["step"] <= step])
+        written = Log(folder.log, step) if is_main_process() else None
+
+    def write(line: Line) -> None:
+        assert written is not None
+        written.append(line)
+        progress(line)
+
+    arguments.max_steps = samples.steps
+    arguments.warmup_steps = math.ceil(made["train"]["warmup"] * samples.steps)
+    trainer = GroundingTrainer(
+        model, arguments, Collator(adapter), samples.dataset, samples.order, folder, made, bad, keep, write
+    )
+    trainer.train(resume_from_checkpoint=str(checkpoints[step]) if step else None)
+    if is_main_process():
+        folder.clear_unfinished()
+        save(trainer.accelerator.unwrap_model(trainer.model), adapter, folder.unfinished / MODEL)
+        (folder.path / REPORT).write_text(logs.report(logs.read(folder.log)), encoding="utf-8")
+        folder.finish(MODEL, made)
+    trainer.accelerator.wait_for_everyone()
+
+
+def training_samples(options: Train, dataset: str, global_batch: int, arguments: Any) -> Samples:
+    """Opens the dataset and those of `mix`. Raises `UserError` where there are none."""
+    from trainer.data import files
+    from trainer.data.order import TrainingOrder
+    from trainer.data.shards import Mixture, open_split, split_shards
+    from trainer.data.streaming import StreamingMixture, StreamingShards
+
+    weights = {dataset: 1.0, **options.mix}
+    shards = {folder: split_shards(folder, "train") for folder in weights}
+    checksums = {folder: files.checksums(paths) for folder, paths in shards.items()}
+    if options.streaming:
+        if options.max_steps is None:
+            raise UserError("train.streaming: a stream has no end; set train.max_steps")
+        if options.curriculum:
+            raise UserError("train.streaming: a stream cannot be sorted; leave out train.curriculum")
+        place = (options.seed, arguments.process_index, arguments.world_size)
+        streams = [StreamingShards(paths, *place) for paths in shards.values()]
+        stream = StreamingMixture(streams, list(weights.values()))
+        return Samples(stream, None, options.max_steps, checksums)
+    datasets = [open_split(folder, "train") for folder in weights]
+    total = options.epochs * len(datasets[0]) * sum(weights.values())
+    steps = options.max_steps or max(1, math.ceil(total / global_batch))
+    order = TrainingOrder(
+        [one.boxes for one in datasets],
+        list(weights.values()),
+        steps,
+        global_batch,
+        options.curriculum,
+        options.seed,
+    )
+    return Samples(Mixture(datasets), order, steps, checksums)
+
+
+def load_model(options: Train) -> tuple[Any, Adapter, str]:
+    """The model with what is to be trained of it, its adapter, and which one it is."""
+    from transformers import set_seed
+
+    from trainer.models.load import load
+    from trainer.models.tune import prepare
+
+    set_seed(options.seed)
+    # Weights that are trained stay fp32 under bf16; those that only carry adapters need not.
+    dtype = "bfloat16" if options.lora and uses_bf16(options) else "float32"
+    model, adapter, name = load(options.model, options.revision, options.dialect, options.max_length, dtype)
+    return prepare(model, adapter, options), adapter, name
+
+
+def _trained(folder: Folder) -> Trained:
+    lines = logs.read(folder.log)
+    return Trained(folder.model, folder.log, lines[-1]["step"], lines[-1]["samples"], logs.bad_summary(lines))
