@@ -17,9 +17,19 @@ STAGES: dict[str, str] = {
     "select_boxes": "stages.select_boxes:SelectBoxes",
     "referring_expressions": "stages.referring_expressions:ReferringExpressions",
     "tasks": "stages.tasks:Tasks",
+    "reply_check": "stages.reply_check:ReplyCheck",
+    "parse_replies": "stages.parse_replies:ParseReplies",
 }
 
 VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
+    "context": (
+        "boxes",
+        {
+            "none": "stages.context:CaptionContext",
+            "annotations": "stages.context:AnnotationContext",
+            "grounded": "stages.context:GroundedContext",
+        },
+    ),
     "ground": (
         "grounder",
         {
