@@ -1,0 +1,1 @@
+"""Who answers: one file a backend, each with the stage that a recipe gets for it."""
