@@ -58,7 +58,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> "PILImage":
         image.load()
     except (ValueError, SyntaxError, IndexError, MemoryError) as error:  # what Pillow's codecs raise
         raise OSError(f"cannot decode: {error}") from error
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I;16"):  # Pillow's conversion cuts 16 bits off at 255 instead of scaling
         return image.convert("I").point(lambda v: v / 256).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:

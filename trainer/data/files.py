@@ -5,7 +5,7 @@ import logging
 import os
 import posixpath
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -150,9 +150,9 @@ class Ranges:
     def __getstate__(self) -> dict[str, Any]:
         return {"urls": self.urls, "_open": {}}
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # modules may be gone by then
         for descriptor in self.__dict__.get("_open", {}).values():
-            os.close(descriptor)
+            close(descriptor)
 
 
 def digest(text: str) -> bytes:

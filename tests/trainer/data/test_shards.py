@@ -131,17 +131,10 @@ def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_loader_workers_read_the_same(start: str, tmp_path: Path) -> None:
+def test_loader_workers_read_the_same(tmp_path: Path) -> None:
     dataset = ShardDataset(write_shards(tmp_path, 2, 8))
     dataset[0]  # so that a file is open when the workers start
-    loader = DataLoader(
-        dataset,
-        batch_size=4,
-        num_workers=2,
-        collate_fn=_keys_and_pixels,
-        multiprocessing_context=start,
-    )
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=_keys_and_pixels)
     found = [pair for batch in loader for pair in batch]
     assert found == _keys_and_pixels([dataset[i] for i in range(16)])
 
