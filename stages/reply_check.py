@@ -27,10 +27,10 @@ class ReplyCheck(Rules, Stage):
 
     "I'm sorry, but I cannot see the image." -> Reject("refusal", "i'm sorry")
 
-    Reasons: truncated, filtered, refusal, empty, bad_format, echo (of the prompt, its examples or the
-    context), repeated, mention (of captions or boxes), box, unknown_box, language, unsupported. Each is a
-    test of words that may err; the word lists are prompts/replies/*.txt. What models quote from signs and
-    pages counts neither for nor against them.
+    Reasons: truncated, filtered, refusal, empty, too_long, bad_format, echo (of the prompt, its examples
+    or the context), repeated, mention (of captions or boxes), box, unknown_box, language, unsupported.
+    Each is a test of words that may err; the word lists are prompts/replies/*.txt. What models quote from
+    signs and pages counts neither for nor against them.
     """
 
     reads = ("reply", "context")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import prompts
 from prompts.few_shot import Format
@@ -48,6 +48,8 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
+    max_characters: int | None = Field(default=20_000, ge=1)
+    """Most characters of a reply, which also bounds the time that the other tests take; null for any."""
     mentions: Literal["reject", "allow"] = "reject"
     """Whether a reply may speak of captions, descriptions, boxes or coordinates as where it knows the
     image from (prompts/replies/source_mentions.txt)."""
@@ -75,6 +77,9 @@ def findings(
     """What is wrong with a reply, gravest first; nothing more about one that is no answer at all."""
     if not any(map(str.isalnum, text)):
         yield Finding("empty", "", "The reply is empty. Write what was asked for.")
+        return
+    if rules.max_characters is not None and len(text) > rules.max_characters:
+        yield Finding("too_long", str(len(text)), "The reply is far too long. Write a much shorter one.")
         return
     try:
         exchanges = formats.exchanges(text, format)
@@ -110,8 +115,8 @@ def _refusals(texts: list[str]) -> Iterator[Finding]:
             yield Finding(
                 "refusal",
                 phrase,
-                f'The reply declines or apologises ("{phrase}"). Nothing forbids an answer: write it, and leave '
-                "out what you cannot tell.",
+                f'The reply declines or apologises ("{phrase}"). Write the answer, and leave out what you '
+                "cannot tell.",
             )
             return
 

@@ -68,7 +68,7 @@ def defused(text: str) -> str:
     """
     visible = "".join(letter if _is_visible(letter) else " " for letter in text)
     flat = _FENCES.sub(r"\1", in_line(visible).translate(_ROUND))
-    return _SPEAKER.sub(lambda found: re.sub("[:：]", " -", found[0]), flat)
+    return in_line(_SPEAKER.sub(lambda found: re.sub("[:：]", " -", found[0]), flat))
 
 
 def _is_visible(letter: str) -> bool:
