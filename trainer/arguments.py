@@ -30,8 +30,9 @@ def training_arguments(options: Train, out: Path) -> Any:
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out / "tensorboard"))
     ours = _ours(options, out)
     _check_names(options.trainer, ours)
+    without_accelerator = {} if torch.accelerator.is_available() else {"use_cpu": True}  # lets it take bf16
     try:
-        arguments = TrainingArguments(**ours, **options.trainer)
+        arguments = TrainingArguments(**ours, **without_accelerator | options.trainer)
     except (TypeError, ValueError, ImportError) as error:
         raise UserError(f"train: {_first_line(error)}") from error
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for torchrun; nn.DataParallel is no match for it
@@ -80,9 +81,7 @@ def _check_names(given: dict[str, Any], ours: dict[str, Any]) -> None:
     known = {field.name for field in dataclasses.fields(TrainingArguments)}
     for name in given:
         if name in ours:
-            raise UserError(
-                f"train.trainer.{name} is set by an option of `train:` itself; see `pipeline docs`"
-            )
+            raise UserError(f"train.trainer.{name}: say it with the options of `train:` itself")
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]}?" if close else "; see transformers.TrainingArguments"

@@ -1,8 +1,10 @@
 """Samples of a batch -> tensors, in the workers of a data loader; bad samples go along beside them."""
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any
+
+from PIL.Image import Image as PILImage
 
 from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, with_image
 from trainer.data.examples import Bad, Example
@@ -51,14 +53,16 @@ class Collator:
         batch without a good sample cannot be skipped."""
         from PIL import Image
 
-        tensors: dict[str, Any] = self.adapter.train_batch([_blank(Image)]).tensors
+        roomy = copy(self.adapter)
+        roomy.max_length = 2**30
+        tensors = roomy.train_batch([_blank(Image.new("RGB", (64, 64), "gray"))]).tensors
         tensors["labels"] = tensors["labels"].new_full(tensors["labels"].shape, IGNORED)
         return tensors
 
 
-def _blank(pil: Any) -> Example:
+def _blank(image: PILImage) -> Example:
     turns = [
         Turn(HUMAN, "caption", with_image("What is it?", before=True), [], []),
         Turn(ASSISTANT, "caption", "A blank.", [], []),
     ]
-    return Example("blank", "blank", pil.new("RGB", (64, 64), "gray"), Conversation(turns))
+    return Example("blank", "blank", image, Conversation(turns))

@@ -71,7 +71,7 @@ class Folder:
         """Raises `UserError` if the folder holds anything but this training, or what there is of it."""
         found = provenance.read(self.path)
         if found is None:
-            if any(entry.name not in (_LOCK, UNFINISHED) for entry in self.path.iterdir()):
+            if any(not entry.name.startswith(".") for entry in self.path.iterdir()):
                 raise UserError(
                     f"{self.path} is not empty and no training of ours; choose another train.dir, "
                     "or empty it first"

@@ -101,7 +101,7 @@ def train(
             model, adapter, made["model"] = load_model(options)
             made["dialect"] = adapter.dialect.name
             fit(model, adapter, samples, arguments, folder, made, options.keep, progress)
-        return _trained(folder)
+        return finished(out)
 
 
 def fit(
@@ -191,6 +191,8 @@ def load_model(options: Train) -> tuple[Any, Adapter, str]:
     return prepare(model, adapter, options), adapter, name
 
 
-def _trained(folder: Folder) -> Trained:
+def finished(out: str) -> Trained:
+    """What a training has left in its folder when it is done."""
+    folder = Folder(out)
     lines = logs.read(folder.log)
     return Trained(folder.model, folder.log, lines[-1]["step"], lines[-1]["samples"], logs.bad_summary(lines))
