@@ -11,6 +11,7 @@ from stages.grounders.lexicon import labels
 from stages.parse_replies import UNUSABLE
 from stages.replies import contexts, formats, objects
 from stages.replies.checks import Rules, findings
+from stages.replies.checks import problems as problems
 
 LISTS = (
     "compound_heads",

@@ -63,7 +63,12 @@ class Rules(BaseModel):
     tells English from other languages, not good English from bad. null for any."""
 
 
-def problems(text: str, context: str, format: Format, rules: Rules, task: str | None = None) -> list[str]:
+DEFAULT = Rules()
+
+
+def problems(
+    text: str, context: str, format: Format, rules: Rules = DEFAULT, task: str | None = None
+) -> list[str]:
     """What is wrong with a reply, one sentence or two for each thing, to be said to the model.
 
     With the prompt folder's name, copies of its instructions and examples are found, too.

@@ -18,8 +18,8 @@ A horse and its rider near the water at sunset.
 person: [0.402, 0.211, 0.561, 0.604]
 horse: [0.301, 0.352, 0.688, 0.913]"""
 GOOD = (
-    "A man in a red jacket rides a horse along the beach at sunset. The animal is in the middle of the image, "
-    "with the water close behind it, and its rider sits upright."
+    "A man in a red jacket rides a horse along the beach at sunset. The animal is in the middle of the "
+    "image, with the water close behind it, and its rider sits upright."
 )
 
 
