@@ -7,11 +7,11 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
+from schemas import checkpoints
 from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Span
 from schemas.errors import UserError
 from schemas.images import Image, decode
-from stages.grounders import checkpoints
 from stages.grounders.base import Ground
 from stages.grounders.zero_shot import Answer, Detector, TokenSpanDetector, check_architecture, load
 

@@ -9,8 +9,8 @@ never from decoded strings, which merge neighbouring phrases. The other embeds e
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from schemas.checkpoints import Checkpoint, fetch
 from schemas.errors import UserError
-from stages.grounders.checkpoints import Checkpoint, fetch
 from stages.grounders.phrases import fitted, joined, packed, spelled, tokens_within
 
 if TYPE_CHECKING:

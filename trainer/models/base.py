@@ -76,11 +76,20 @@ class Adapter(ABC):
 
         return AutoProcessor.from_pretrained(source, **options)
 
+    @classmethod
+    def mended(cls, model: Any) -> Any:
+        """A model as loaded, with what the library has wrong about the family put right."""
+        return model
+
+    @property
+    def ends(self) -> set[int]:
+        """The ids that end an answer."""
+        return {self.processor.tokenizer.eos_token_id}
+
     @property
     def stops(self) -> set[int]:
         """The ids that end an answer, and padding."""
-        tokenizer = self.processor.tokenizer
-        return {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
+        return self.ends | {self.processor.tokenizer.pad_token_id}
 
     @abstractmethod
     def train_batch(self, examples: Sequence[Example]) -> Batch:

@@ -77,8 +77,8 @@ class DecoderAdapter(Adapter):
         return [tokenizer.decode(until(ids, self.stops), skip_special_tokens=False).strip() for ids in new]
 
     @property
-    def stops(self) -> set[int]:
-        return {self.processor.tokenizer.convert_tokens_to_ids(self.end), *super().stops}
+    def ends(self) -> set[int]:
+        return {self.processor.tokenizer.convert_tokens_to_ids(self.end), *super().ends}
 
     def _processed(self, texts: Sequence[str], images: Sequence[PILImage], padding_side: str) -> Tensors:
         self.processor.tokenizer.padding_side = padding_side

@@ -1,15 +1,35 @@
 """Kosmos-2: a CLIP encoder, 64 latent queries, a decoder that writes boxes as two of 1,024 tokens."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PIL.Image import Image as PILImage
+from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextForCausalLM
 
 from schemas.conversations import ASSISTANT, IMAGE
 from trainer.models.base import Asked
 from trainer.models.decoder import DecoderAdapter
 from trainer.models.masking import Segment
 from trainer.models.turns import Turns, question
+
+
+class Kosmos2Text(Kosmos2TextForCausalLM):
+    """The decoder, with places that do not count padding.
+
+    `transformers` (5.23) counts them rightly in the prompt, but from the first generated token on by the
+    length of the cache, so that a prompt padded on the left was answered otherwise than alone.
+    """
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Any, attention_mask: Any = None, **options: Any
+    ) -> dict[str, Any]:
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, attention_mask=attention_mask, **options
+        )
+        if attention_mask is not None:
+            places = attention_mask.cumsum(dim=1) * attention_mask + self.config.pad_token_id
+            inputs["position_ids"] = places[:, -inputs["input_ids"].shape[1] :]
+        return inputs
 
 
 class Kosmos2Adapter(DecoderAdapter):
@@ -36,6 +56,11 @@ class Kosmos2Adapter(DecoderAdapter):
         "reg": "<grounding><phrase>It</phrase>{region} is",
         "vqa": "Question: {question} Answer:",
     }
+
+    @classmethod
+    def mended(cls, model: Any) -> Any:
+        model.text_model.__class__ = Kosmos2Text
+        return model
 
     @property
     def side(self) -> int:

@@ -1,8 +1,9 @@
 """SmolVLM and Idefics3: a SigLIP encoder over tiles of the picture, pixels shuffled into fewer tokens."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import transformers
 from PIL.Image import Image as PILImage
 
 from trainer.models.base import Tensors
@@ -10,6 +11,19 @@ from trainer.models.chat import templated
 from trainer.models.decoder import DecoderAdapter
 from trainer.models.masking import Segment
 from trainer.models.turns import Turns
+
+
+class SmolVLMProcessor(transformers.SmolVLMProcessor):
+    """SmolVLM's, for images: transformers builds its video processor only where torchvision is."""
+
+    def __init__(
+        self, image_processor: Any, tokenizer: Any, image_seq_len: int = 169, chat_template: str | None = None
+    ) -> None:
+        super().__init__(image_processor, tokenizer, None, image_seq_len, chat_template)
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return ["image_processor", "tokenizer"]
 
 
 class SmolVLMAdapter(DecoderAdapter):
@@ -31,6 +45,12 @@ class SmolVLMAdapter(DecoderAdapter):
         "up_proj",
         "down_proj",
     )
+
+    @classmethod
+    def load_processor(cls, source: str, **options: Any) -> Any:
+        if transformers.AutoConfig.from_pretrained(source).model_type == "smolvlm":
+            return SmolVLMProcessor.from_pretrained(source, **options)
+        return super().load_processor(source, **options)
 
     @property
     def end(self) -> str:

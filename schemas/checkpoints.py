@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from schemas.errors import UserError
 
-CONTENT = {".json", ".safetensors", ".txt"}
-"""Files that decide what a model says: weights, configuration, vocabulary. Other weights are pickles."""
+CONTENT = {".jinja", ".json", ".model", ".safetensors", ".txt"}
+"""Files that decide what a model says: weights, configuration, vocabulary, chat template. Other weights are
+pickles."""
 
 COMMIT = re.compile("[0-9a-f]{40}")
 SECONDS = 5
@@ -47,7 +48,7 @@ def find(model: str, revision: str | None = None) -> Checkpoint:
     folder = Path(model).expanduser()
     if folder.is_dir():
         if revision is not None:
-            raise UserError(f"model {model!r} is a folder and has no revisions; leave out model_revision")
+            raise UserError(f"model {model!r} is a folder and has no revisions; leave its revision out")
         return Checkpoint(str(folder), _content_digest(folder), _model_type(model, folder / "config.json"))
     commit = _commit(model, revision)
     return Checkpoint(model, commit, _model_type(model, _config(model, commit)))
