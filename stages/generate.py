@@ -26,6 +26,7 @@ from stages.generation.request import ChatRequest, Message, Picture
 from stages.generation.spending import OverBudgetError, Prices, Tokens
 from stages.generation.store import ReplyStore, default_folder
 from stages.generation.tokens import likely_tokens
+from stages.replies.checks import problems
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -154,14 +155,12 @@ class Generate(Stage):
                 break
             request = request.asked_again(answer.text, mistakes)
             answer = await self._caller.reply(request)
-        return answer if isinstance(answer, Reject) else _as_reply(prompt, request, answer)
+        return answer if isinstance(answer, Reject) else as_reply(prompt, request.key, answer)
 
     def _mistakes(self, answer: Completion, prompt: FewShot, context: str) -> list[str]:
         if answer.finish_reason != "stop":  # asking again would end in the same way
             return []
-        from stages.reply_check import problems
-
-        return problems(answer.text, context, prompt.format)
+        return problems(answer.text, context, prompt.format, task=prompt.name)
 
     def drawn(self, key: str) -> FewShot:
         """The prompt folder of a sample."""
@@ -244,7 +243,8 @@ def loaded(folder: str) -> FewShot:
     return few_shot.load(folder)
 
 
-def _as_reply(prompt: FewShot, request: ChatRequest, answer: Completion) -> Reply | Reject:
+def as_reply(prompt: FewShot, request: str, answer: Completion) -> Reply | Reject:
+    """What goes into the column; `request` is the request's key."""
     if len(answer.text) > LONGEST:
         return Reject("too_long", f"{len(answer.text)} characters", LONGEST)
     return Reply(
@@ -253,7 +253,7 @@ def _as_reply(prompt: FewShot, request: ChatRequest, answer: Completion) -> Repl
         backend=answer.backend,
         model=answer.model,
         prompt=prompt.digest,
-        request=request.key,
+        request=request,
         tokens_in=answer.tokens_in,
         tokens_out=answer.tokens_out,
         finish_reason=answer.finish_reason,

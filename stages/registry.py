@@ -30,6 +30,15 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "grounded": "stages.context:GroundedContext",
         },
     ),
+    "generate": (
+        "backend",
+        {
+            "openai": "stages.generation.backends.openai:OpenAIGenerate",
+            "batch": "stages.generation.backends.batch:BatchGenerate",
+            "transformers": "stages.generation.backends.transformers:TransformersGenerate",
+            "echo": "stages.generation.backends.echo:EchoGenerate",
+        },
+    ),
     "ground": (
         "grounder",
         {

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _PIECES = re.compile(r"[^\W\d_]+|\d|\s*[^\w\s]+|\n+|_+|[^\S\n]{2,}")
 _LETTERS_A_TOKEN = 7
@@ -27,6 +28,7 @@ def most_tokens(texts: Iterable[str]) -> int:
     return _MOST_AROUND + sum(2 * _A_MESSAGE + len(text.encode("utf-8", "replace")) for text in texts)
 
 
+@lru_cache(maxsize=256)  # most of a request are the examples, the same for all samples
 def _tokens(text: str) -> int:
     return sum(
         math.ceil(len(piece) / _LETTERS_A_TOKEN) if piece.isascii() else len(piece)

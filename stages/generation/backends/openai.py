@@ -13,6 +13,7 @@ from pydantic import Field
 
 from prompts.few_shot import FewShot
 from schemas.errors import UserError
+from schemas.replies import exchanges_schema
 from stages.generate import Generate, loaded
 from stages.generation.backends.base import Completion, Fault
 from stages.generation.calls import Caller
@@ -109,7 +110,7 @@ class Paid(Generate):
             "model": self.model,
             "model_revision": self.model_revision,
             "parameters": {**self.parameters, **self.sampling},
-            "schema": conversation_schema() if self.structured else None,
+            "schema": exchanges_schema() if self.structured else None,
             "max_side": self.max_side if self.image else 0,
         }
 
@@ -198,8 +199,10 @@ class ChatServer:
         try:
             # The SDK's time-out begins anew with every byte that comes; this one does not.
             async with asyncio.timeout(self.timeout):
+                # All of it as extra: the SDK goes through typed messages word by word, which took it longer
+                # than everything else together.
                 raw = await self._client.chat.completions.with_raw_response.create(
-                    model=body.pop("model"), messages=body.pop("messages"), extra_body=body
+                    model=request.model, messages=[], extra_body=body
                 )
         except (TimeoutError, openai.APITimeoutError) as error:
             raise Fault(f"no reply in {self.timeout:g} seconds", charged=True) from error
@@ -216,7 +219,7 @@ class ChatServer:
         await self._client.close()
 
     def _failed(self, request: ChatRequest, error: Any) -> Completion:
-        code, words = _error_of(error.body)
+        code, words = error_of(error.body)
         words = self._words(f"HTTP {error.status_code} {words}")
         if code in FILTERED:
             # Kept like a reply: the same request would be filtered again.
@@ -253,10 +256,10 @@ def chat_body(request: ChatRequest, is_openai: bool) -> dict[str, Any]:
     return body
 
 
-def parsed_completion(backend: str, content: bytes, request: ChatRequest) -> Completion:
+def parsed_completion(backend: str, content: bytes, request: ChatRequest | None = None) -> Completion:
     """The body of a reply, which may be anything. Raises `Fault` for what is none.
 
-    Where a server does not count tokens, the bounds of the request are taken.
+    Where a server does not count tokens, the bounds of the request are taken, if it is given.
     """
     try:
         value = json.loads(content)
@@ -266,11 +269,11 @@ def parsed_completion(backend: str, content: bytes, request: ChatRequest) -> Com
         usage = value.get("usage") or {}
         completion = Completion(
             backend,
-            value.get("model") or request.model,
+            value.get("model") or (request.model if request else ""),
             refusal or text or "",
             "refusal" if refusal else choice.get("finish_reason") or "stop",
-            usage.get("prompt_tokens", request.most_tokens_in(0)),
-            usage.get("completion_tokens", request.max_tokens),
+            usage.get("prompt_tokens", request.most_tokens_in(0) if request else 0),
+            usage.get("completion_tokens", request.max_tokens if request else 0),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         start = content[:60].decode("utf-8", "replace")
@@ -302,13 +305,6 @@ def shortened(text: str) -> str:
     return _SECRET.sub("***", " ".join(text.split()))[:200]
 
 
-def conversation_schema() -> dict[str, Any]:
-    """The JSON schema of a conversation, as structured outputs want it."""
-    from schemas import replies
-
-    return replies.Exchanges.model_json_schema()
-
-
 def _message(message: Message, max_side: int) -> dict[str, Any]:
     if message.picture is None:
         return {"role": message.role, "content": message.text}
@@ -322,7 +318,7 @@ def _message(message: Message, max_side: int) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-def _error_of(body: object) -> tuple[str, str]:
+def error_of(body: object) -> tuple[str, str]:
     """(code, words) of an error's body, which may be anything."""
     if isinstance(body, dict):
         inner = body.get("error", body)
