@@ -19,6 +19,16 @@ def word_list(name: str) -> tuple[str, ...]:
 
 
 @cache
+def text(name: str) -> str:
+    """The whole of `prompts/<name>.txt`.
+
+    >>> text("judge/relative").partition(";")[0]
+    'You grade two answers to a question about an image. You cannot see the image'
+    """
+    return (HERE / f"{name}.txt").read_text(encoding="utf-8")
+
+
+@cache
 def digest(name: str) -> str:
     """Short SHA-256 of a list's file, part of the fingerprint of every stage that reads it."""
     return hashlib.sha256((HERE / f"{name}.txt").read_bytes()).hexdigest()[:16]

@@ -9,16 +9,18 @@ A metric gives `Outcomes`, one row a question; `Outcomes.score` sums them up as 
 """
 
 from trainer.metrics.baselines import best_constant_box, mean_box, shuffled_boxes
-from trainer.metrics.bootstrap import Interval
+from trainer.metrics.bootstrap import Interval, Statistic, share
+from trainer.metrics.judged import Grades, judged, relative
 from trainer.metrics.phrase_grounding import any_box, merged_box
-from trainer.metrics.pope import pope
+from trainer.metrics.pope import STATISTICS, pope
 from trainer.metrics.rec import THRESHOLDS, first_box
-from trainer.metrics.reg import bleu4, cider, meteor, rouge_l
+from trainer.metrics.reg import bleu4, cider, meteor, rouge_l, text_scores
 from trainer.metrics.score import Difference, Outcomes, Question, Score, compare, paired_difference
 
 __all__ = [
     "THRESHOLDS",
     "Difference",
+    "Grades",
     "Interval",
     "Outcomes",
     "Question",
@@ -29,6 +31,7 @@ __all__ = [
     "cider",
     "compare",
     "first_box",
+    "judged",
     "mean_box",
     "merged_box",
     "meteor",
@@ -36,4 +39,14 @@ __all__ = [
     "pope",
     "rouge_l",
     "shuffled_boxes",
+    "statistic_of",
+    "text_scores",
 ]
+
+
+def statistic_of(protocol: str) -> Statistic:
+    """How the counts of a protocol's outcomes are summed up, once they were saved without it."""
+    name = protocol.partition("[")[0]
+    if name.startswith("judge/relative@"):
+        return relative
+    return STATISTICS.get(name, share)

@@ -9,7 +9,7 @@ sets of their own.
 import re
 from collections.abc import Mapping, Sequence
 
-from trainer.metrics.bootstrap import Counts
+from trainer.metrics.bootstrap import Counts, Statistic
 from trainer.metrics.score import Outcomes, Question, answers_to
 
 _FIRST_WORD = re.compile(r"[\W_]*(yes|no)(?![^\W_])", re.IGNORECASE)
@@ -33,16 +33,8 @@ def pope(questions: Sequence[Question[bool]], answers: Mapping[str, str]) -> dic
         (word == q.truth, word is True and q.truth, word is True, q.truth, 1)
         for word, q in zip(words, questions, strict=True)
     ]
-    statistics = {
-        "accuracy": _accuracy,
-        "precision": _precision,
-        "recall": _recall,
-        "f1": _f1,
-        "yes_ratio": _yes_ratio,
-    }
     unparsable = [word is None for word in words]
-    names = {f"pope/first_word/{name}": statistic for name, statistic in statistics.items()}
-    return {name: Outcomes.of(name, questions, counts, unparsable, how) for name, how in names.items()}
+    return {name: Outcomes.of(name, questions, counts, unparsable, how) for name, how in STATISTICS.items()}
 
 
 # Sums of: right, right yeses, said yeses, true yeses, questions.
@@ -67,3 +59,13 @@ def _f1(sums: Counts) -> float:
 
 def _yes_ratio(sums: Counts) -> float:
     return float(sums[2] / sums[4])
+
+
+STATISTICS: dict[str, Statistic] = {
+    "pope/first_word/accuracy": _accuracy,
+    "pope/first_word/precision": _precision,
+    "pope/first_word/recall": _recall,
+    "pope/first_word/f1": _f1,
+    "pope/first_word/yes_ratio": _yes_ratio,
+}
+"""Protocol -> how the counts are summed up."""

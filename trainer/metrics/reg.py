@@ -8,6 +8,7 @@ change REG, so name them in `task`: "reg/2_shot".
 """
 
 import importlib
+import importlib.util
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,30 +22,63 @@ References = Sequence[Question[Sequence[str]]]
 Tokens = dict[int, list[str]]
 
 
+METRICS = ("cider", "bleu4", "rouge_l", "meteor")
+"""All that `text_scores` gives."""
+
+
 def cider(questions: References, answers: Mapping[str, str], task: str = "reg") -> Outcomes:
     """`reg/cider`: 0..10, the mean of the questions; resampling leaves the word weights as they are."""
-    truths, texts = _tokenized(questions, answers)
-    _, each = _load("cider.cider", "Cider")().compute_score(truths, texts)
-    return _outcomes(f"{task}/cider", questions, texts, each)
+    return _cider(questions, *_tokenized(questions, answers), task)
 
 
 def rouge_l(questions: References, answers: Mapping[str, str], task: str = "reg") -> Outcomes:
     """`reg/rouge_l`: 0..1, the mean of the questions."""
-    truths, texts = _tokenized(questions, answers)
-    _, each = _load("rouge.rouge", "Rouge")().compute_score(truths, texts)
-    return _outcomes(f"{task}/rouge_l", questions, texts, each)
+    return _rouge_l(questions, *_tokenized(questions, answers), task)
 
 
 def meteor(questions: References, answers: Mapping[str, str], task: str = "reg") -> Score:
     """`reg/meteor`: 0..1, of the whole set at once and no mean of questions, so without an interval."""
-    truths, texts = _tokenized(questions, answers)
-    value, _ = _load("meteor.meteor", "Meteor")().compute_score(truths, texts)
-    return _score(f"{task}/meteor", questions, texts, value)
+    return _meteor(questions, *_tokenized(questions, answers), task)
 
 
 def bleu4(questions: References, answers: Mapping[str, str], task: str = "reg") -> Score:
     """`reg/bleu4`: 0..1, of the whole set at once and no mean of questions, so without an interval."""
+    return _bleu4(questions, *_tokenized(questions, answers), task)
+
+
+def text_scores(
+    questions: References, answers: Mapping[str, str], task: str = "reg"
+) -> list[Outcomes | Score]:
+    """All four, tokenized once."""
     truths, texts = _tokenized(questions, answers)
+    return [score(questions, truths, texts, task) for score in (_cider, _bleu4, _rouge_l, _meteor)]
+
+
+def missing() -> str | None:
+    """What scores of text lack here, in a sentence with the fix; None if nothing."""
+    if shutil.which("java") is None:
+        return "Scores of text need Java, which is not on the PATH. Install a Java runtime."
+    if importlib.util.find_spec("pycocoevalcap") is None:
+        return "Scores of text need pycocoevalcap. Run: pip install 'gritmill[reg]'"
+    return None
+
+
+def _cider(questions: References, truths: Tokens, texts: Tokens, task: str) -> Outcomes:
+    _, each = _load("cider.cider", "Cider")().compute_score(truths, texts)
+    return _outcomes(f"{task}/cider", questions, texts, each)
+
+
+def _rouge_l(questions: References, truths: Tokens, texts: Tokens, task: str) -> Outcomes:
+    _, each = _load("rouge.rouge", "Rouge")().compute_score(truths, texts)
+    return _outcomes(f"{task}/rouge_l", questions, texts, each)
+
+
+def _meteor(questions: References, truths: Tokens, texts: Tokens, task: str) -> Score:
+    value, _ = _load("meteor.meteor", "Meteor")().compute_score(truths, texts)
+    return _score(f"{task}/meteor", questions, texts, value)
+
+
+def _bleu4(questions: References, truths: Tokens, texts: Tokens, task: str) -> Score:
     values, _ = _load("bleu.bleu", "Bleu")(4).compute_score(truths, texts, verbose=0)
     return _score(f"{task}/bleu4", questions, texts, values[3])
 
@@ -54,8 +88,8 @@ def _tokenized(questions: References, answers: Mapping[str, str]) -> tuple[Token
     given = answers_to(questions, answers)
     if unwritten := [q.id for q in questions if not q.truth]:
         raise UserError(f"{unwritten[0]!r} has no reference text. Leave it out of the evaluation set.")
-    if shutil.which("java") is None:
-        raise UserError("Scores of text need Java, which is not on the PATH. Install a Java runtime.")
+    if lacking := missing():
+        raise UserError(lacking)
     tokenizer = _load("tokenizer.ptbtokenizer", "PTBTokenizer")()
 
     def tokenize(texts: Sequence[Sequence[str]]) -> Tokens:
@@ -74,10 +108,7 @@ def _tokenized(questions: References, answers: Mapping[str, str]) -> tuple[Token
 
 
 def _load(module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(f"pycocoevalcap.{module}"), name)
-    except ImportError as error:
-        raise UserError("Scores of text need pycocoevalcap. Run: pip install 'gritmill[reg]'") from error
+    return getattr(importlib.import_module(f"pycocoevalcap.{module}"), name)
 
 
 def _outcomes(protocol: str, questions: References, texts: Tokens, points: Sequence[float]) -> Outcomes:

@@ -3,6 +3,8 @@
 import importlib.util
 import math
 import random
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.boxes import Box
+from schemas.dialects import DIALECTS
 from trainer.metrics import THRESHOLDS, Question, first_box
 
 TRUTH = Box(0.0, 0.0, 0.4, 0.5)
@@ -110,3 +113,45 @@ def test_agrees_with_lmms_eval() -> None:
         ours = first_box(questions, answers, threshold).score().value
         assert ours == theirs.refcoco_bbox_rec_aggregation_result(rows, f"ACC@{threshold}")
         assert 0 < ours < 0.9
+
+
+def refcoco_bbox_rec(truths: list[Box], texts: list[str], threshold: float) -> float:
+    """lmms-eval's formula, in our words (lmms_eval/tasks/refcoco/utils_rec.py, read at 60e0ba9).
+
+    The first `[a, b, c, d]` of the text is the box, [0, 0, 0, 0] if there is none; the areas of the union
+    keep their signs, so that an inverted box has a positive one.
+    """
+    hits = 0
+    for truth, text in zip(truths, texts, strict=True):
+        number = r"\s*(-?[0-9]+(?:\.[0-9]+)?)\s*"
+        found = re.search(rf"\[{','.join([number] * 4)}\]", text)
+        x1, y1, x2, y2 = map(float, found.groups()) if found else (0.0,) * 4
+        width, height = min(x2, truth.x2) - max(x1, truth.x1), min(y2, truth.y2) - max(y1, truth.y1)
+        shared = max(0.0, width) * max(0.0, height)
+        union = (x2 - x1) * (y2 - y1) + (truth.x2 - truth.x1) * (truth.y2 - truth.y1) - shared
+        hits += shared / union >= threshold
+    return hits / len(truths)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
+def test_agrees_with_the_published_formula(threshold: float) -> None:
+    """Given its format: the boxes that our parser reads in the text that it parses itself."""
+    rng = random.Random(1)
+    dialect = replace(DIALECTS["pink"], box="[{}, {}, {}, {}]")
+    truths, texts = [], []
+    for n in range(1000):
+        x, y, w, h = (rng.uniform(0.1, 0.4) for _ in range(4))
+        truths.append(Box(x, y, x + w, y + h))
+        x1, y1, x2, y2 = (min(max(v + rng.gauss(0, 0.04), 0), 1) for v in truths[-1])
+        answer = [x2, y1, x1, y2] if n % 7 == 0 else [x1, y1, x2, y2]
+        first = str([round(v, 3) for v in answer])
+        texts.append("nowhere" if n % 11 == 0 else f"It is at {first} or [0.0, 0.0, 1.0, 1.0].")
+    questions = [Question(str(n), str(n), truth) for n, truth in enumerate(truths)]
+    none = Box(0, 0, 0, 0)
+    answers = {
+        str(n): [box or none for box in dialect.parse(text, (640, 480)).written]
+        for n, text in enumerate(texts)
+    }
+    ours = first_box(questions, answers, threshold).score(resamples=100).value
+    assert ours == refcoco_bbox_rec(truths, texts, threshold)
+    assert 0 < ours < 0.9

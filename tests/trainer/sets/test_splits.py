@@ -31,10 +31,13 @@ class Records:
 
 def record(caption: str, *regions: tuple[str, str, tuple[float, ...]], **fields: Any) -> dict[str, Any]:
     """Regions are (noun chunk, referring expression, box), the words as they stand in the caption."""
-    chunks, expressions = (
-        [[at := caption.index(words[kind]), at + len(words[kind]), *words[2], 0.9] for words in regions]
-        for kind in (0, 1)
-    )
+
+    def item(words: str, box: tuple[float, ...]) -> list[float]:
+        start = caption.index(words)
+        return [start, start + len(words), *box, 0.9]
+
+    chunks = [item(chunk, box) for chunk, _, box in regions]
+    expressions = [item(expression, box) for _, expression, box in regions]
     told = {"key": "a_0", "image_id": "a", "caption": caption, "captions": [caption], **fields}
     return {**told, "noun_chunks": chunks, "ref_exps": expressions}
 

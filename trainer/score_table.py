@@ -1,0 +1,121 @@
+"""The scores of an evaluation as `pipeline eval` prints them."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trainer.metrics import Score
+from trainer.metrics_file import Report, TaskResult
+from trainer.published import Beside, beside
+
+BASELINES = ("best constant box", "mean box", "shuffled boxes")
+
+_EXPLAINED = (
+    "All times 100, with the 95 % interval of other images. Ceiling: what perfect answers score after the "
+    "rounding of {dialect}. Unparsable answers count as wrong, those of a judge do not count. Constant, mean "
+    "and shuffled: boxes that need no look at the image, on the same questions."
+)
+
+
+def score_table(report: Report) -> RenderableType:
+    """Scores with their baselines, the breakdown, published scores beside ours, and what is missing."""
+    parts: list[RenderableType] = [_scores(report.results)]
+    if any(_is_part(score) for result in report.results for score in result.scores):
+        parts += [Text("\nBy size of the box, length of the phrase, or category"), _breakdown(report.results)]
+    found = [
+        line for result in report.results for score in result.scores for line in beside(result.name, score)
+    ]
+    if found:
+        parts += [Text("\nPublished, under the same protocol"), _published(found)]
+    parts.append(Text("\n" + _EXPLAINED.format(dialect=report.about.get("dialect", "the dialect"))))
+    parts += [Text(line) for line in _notes(report.results, found)]
+    return Group(*parts)
+
+
+def _scores(results: Sequence[TaskResult]) -> Table:
+    table = _table("set", "protocol")
+    for name in ("score", "interval", "ceiling", "unparsable", "constant", "mean", "shuffled", "questions"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in results:
+        for score in result.scores:
+            if not _is_part(score):
+                named = result.baselines.get(score.protocol, {})
+                baselines = [_percent(named[name].value) if name in named else "" for name in BASELINES]
+                table.add_row(
+                    Text(result.name),
+                    Text(score.protocol),
+                    Text(_percent(score.value), style="bold"),
+                    _interval(score),
+                    "" if score.ceiling is None else _percent(score.ceiling),
+                    f"{score.unparsable / score.n:.1%}",
+                    *baselines,
+                    f"{score.n:,}",
+                )
+        for protocol in result.missing:
+            table.add_row(Text(result.name), Text(protocol), "missing", *[""] * 7)
+    return table
+
+
+def _breakdown(results: Sequence[TaskResult]) -> Table:
+    table = _table("set", "protocol")
+    for name in ("score", "interval", "ceiling", "questions"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in results:
+        for score in filter(_is_part, result.scores):
+            ceiling = "" if score.ceiling is None else _percent(score.ceiling)
+            cells = [_percent(score.value), _interval(score), ceiling, f"{score.n:,}"]
+            table.add_row(Text(result.name), Text(score.protocol), *cells)
+    return table
+
+
+def _published(found: Sequence[Beside]) -> Table:
+    table = _table("set", "protocol", "model")
+    for name in ("score", "ours"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("trained on it")
+    table.add_column("source", overflow="fold")
+    for line in found:
+        entry = line.published
+        told = entry.source if entry.verified else f"{entry.source} (from memory, not verified)"
+        cells = [f"{entry.scores[line.set]:g}", _percent(line.ours.value), entry.trained]
+        names = (line.set, entry.protocol, entry.model)
+        table.add_row(*map(Text, names), *cells, Text(f"{told}; {entry.note}" if entry.note else told))
+    return table
+
+
+def _notes(results: Sequence[TaskResult], found: Sequence[Beside]) -> list[str]:
+    notes: dict[str, None] = {}
+    for result in results:
+        asked = result.questions
+        if asked["of"] > asked["n"]:
+            notes[f"{result.name}: {asked['n']:,} of {asked['of']:,} questions of {result.task}."] = None
+        if asked["bad_images"]:
+            bad = f"{asked['bad_images']:,} of {asked['images']:,} images cannot be read"
+            notes[f"{result.name}: {bad}; their questions count as wrong."] = None
+        for protocol, reason in result.missing.items():
+            notes[f"{result.name}: {protocol} is missing. {reason}"] = None
+    for line in found:
+        if line.warning:
+            notes[f"{line.set}: {line.warning}. They do not compare."] = None
+    return list(notes)
+
+
+def _is_part(score: Score) -> bool:
+    return score.protocol.endswith("]")
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.1f}"
+
+
+def _interval(score: Score) -> str:
+    return f"{_percent(score.interval.low)}-{_percent(score.interval.high)}" if score.interval else ""
