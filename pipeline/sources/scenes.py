@@ -19,9 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipeline.sources.base import Part, Source
 from pipeline.sources.scene.captions import Caption, describe
 from pipeline.sources.scene.layout import Scene, compose
+from pipeline.sources.scene.simple import NOUNS, compose_simple, list_things
 from schemas.columns import SAMPLE_COLUMNS, Annotation, Columns, ImageRef
 
 SCHEME = "scenes:"
+Style = Literal["varied", "simple"]
 VERSION = 1
 """To be raised whenever the same options would give another layout, caption or picture."""
 
@@ -36,12 +38,19 @@ class _Series(BaseModel):
     size: int = Field(ge=32, le=2048)
     min_objects: int = Field(ge=1, le=8)
     max_objects: int = Field(ge=1, le=8)
+    style: Style = "varied"
 
     def uri(self) -> str:
-        return SCHEME + urlencode(self.model_dump())
+        return SCHEME + urlencode(self.model_dump(exclude={"style"} if self.style == "varied" else None))
 
     def scene(self, index: int) -> Scene:
-        return compose(_rng(self.seed, index, "layout"), self.min_objects, self.max_objects)
+        rng = _rng(self.seed, index, "layout")
+        make = compose if self.style == "varied" else compose_simple
+        return make(rng, self.min_objects, self.max_objects)
+
+    def captions(self, scene: Scene, index: int, count: int) -> list[Caption]:
+        say = describe if self.style == "varied" else list_things
+        return say(scene, _rng(self.seed, index, "captions"), count)
 
 
 class ScenesSource(Source):
@@ -64,8 +73,11 @@ class ScenesSource(Source):
     """Fewest objects in an image."""
     max_objects: int = Field(default=5, ge=1, le=8)
     """Most objects in an image."""
+    style: Style = "varied"
+    """`varied`: anything goes. `simple`: upright shapes on plain ground, apart from each other, no noun
+    twice, and captions that list them all: what a small model can learn from nothing."""
     captions_per_image: int = Field(default=2, ge=1, le=20)
-    """Captions of an image; they differ."""
+    """Captions of an image; they differ, but for `simple` ones of few objects."""
     per: Literal["caption", "image"] = "caption"
     """What a sample is: each caption of an image, or the image with its first caption."""
     part_size: int = Field(default=500, ge=1)
@@ -75,6 +87,8 @@ class ScenesSource(Source):
     def _objects_in_order(self) -> "ScenesSource":
         if self.min_objects > self.max_objects:
             raise ValueError("min_objects is more than max_objects; lower it or raise the other")
+        if self.style == "simple" and self.max_objects > len(NOUNS):
+            raise ValueError(f"a simple scene has {len(NOUNS)} objects at most; lower max_objects")
         return self
 
     def provides(self) -> dict[str, Any]:
@@ -94,7 +108,7 @@ class ScenesSource(Source):
         uri = series.uri()
         for index in range(part["start"], part["stop"]):
             scene = series.scene(index)
-            captions = describe(scene, _rng(self.seed, index, "captions"), self.captions_per_image)
+            captions = series.captions(scene, index, self.captions_per_image)
             texts = [caption.text for caption in captions]
             image_id = f"scene-{index:08d}"
             annotations = [Annotation(thing.noun, thing.box, False, []) for thing in scene.things]
@@ -113,9 +127,7 @@ class ScenesSource(Source):
         return columns
 
     def _series(self) -> _Series:
-        return _Series(
-            seed=self.seed, size=self.size, min_objects=self.min_objects, max_objects=self.max_objects
-        )
+        return _Series.model_validate(self.model_dump(include=set(_Series.model_fields)))
 
 
 def draw(uri: str, index: int) -> bytes:

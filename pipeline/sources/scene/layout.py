@@ -145,12 +145,16 @@ def _next(
             y = partner.y + math.sin(direction) * reach * (partner.radius + radius)
             if not (radius <= x <= width - radius and radius <= y <= height - radius):
                 continue
-        box = _tight_box(noun, degrees, radius, x, y, width, height)
+        box = tight_box(noun, degrees, radius, x, y, width, height)
         thing = Thing(noun, colour, size, outlined, radius, degrees, x, y, box)
         if _fits(thing, things, place, partner, width, height):
-            # Digits that mean nothing would only fill the metadata.
-            return thing._replace(box=Box(*(round(v, 6) for v in box)))
+            return thing._replace(box=rounded(box))
     return None
+
+
+def rounded(box: Box) -> Box:
+    """Digits that mean nothing would only fill the metadata."""
+    return Box(*(round(v, 6) for v in box))
 
 
 def _wish(rng: Random, things: list[Thing]) -> tuple[str, Thing | None]:
@@ -183,9 +187,8 @@ def _fits(
     return True
 
 
-def _tight_box(
-    noun: str, degrees: int, radius: float, x: float, y: float, width: float, height: float
-) -> Box:
+def tight_box(noun: str, degrees: int, radius: float, x: float, y: float, width: float, height: float) -> Box:
+    """The box around what of a shape lies in the image, 0..1 of it."""
     shape = silhouette(noun, degrees)
     x1, y1, x2, y2 = shape.extent
     x1, y1, x2, y2 = x + radius * x1, y + radius * y1, x + radius * x2, y + radius * y2

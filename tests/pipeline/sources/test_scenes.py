@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from pipeline.sources.scene.colours import COLOURS, SKY_AND_GRASS, TONES, visible_on
 from pipeline.sources.scene.drawing import background, paint
-from pipeline.sources.scene.layout import PATTERNS, Background, Scene, Thing, compose
+from pipeline.sources.scene.layout import PATTERNS, Background, Scene, Thing, compose, meet
 from pipeline.sources.scene.phrasebook import NUMBERS, PREPOSITIONS, SIZE_WORDS
 from pipeline.sources.scene.relations import relations
 from pipeline.sources.scene.shapes import SHAPES, clipped, silhouette
+from pipeline.sources.scene.simple import compose_simple
 from pipeline.sources.scenes import VERSION, ScenesSource, draw
 from schemas.boxes import Box
 from schemas.columns import Columns, from_arrow, to_arrow
@@ -445,3 +446,57 @@ def test_a_change_of_layout_or_captions_raises_the_version() -> None:
 def test_the_bytes_are_a_jpeg() -> None:
     ref = read_all(source(count=1))["image"][0]
     assert Image.open(io.BytesIO(draw(ref.uri, ref.offset))).format == "JPEG"
+
+
+# --- Simple scenes ---
+
+
+def test_a_simple_scene_is_plain_upright_and_has_no_noun_twice() -> None:
+    for i in range(150):
+        scene = compose_simple(Random(i), 1, 6)
+        nouns = [thing.noun for thing in scene.things]
+        assert len(set(nouns)) == len(nouns)
+        assert scene.background.pattern == "plain" and scene.width == scene.height == 1
+        for thing in scene.things:
+            assert not thing.degrees and not thing.outlined
+            assert not any(meet(thing.box, other.box) for other in scene.things if other is not thing)
+            assert pixels(alone(scene, thing)) > 0
+
+
+def test_a_simple_caption_lists_every_object_with_its_box() -> None:
+    columns = read_all(source(count=40, style="simple", max_objects=4, captions_per_image=1))
+    openings = set()
+    for caption, metadata, annotations in zip(
+        columns["caption"], columns["metadata"], columns["annotations"], strict=True
+    ):
+        phrases = json.loads(metadata)["phrases"]
+        assert len(phrases) == len(annotations)
+        truth = {annotation.label: list(annotation.box) for annotation in annotations}
+        for phrase in phrases:
+            start, end = phrase["span"]
+            article, size, colour, noun = caption[start:end].lower().split()
+            assert (article, size in ("small", "large"), colour in COLOURS) == ("a", True, True)
+            assert phrase["boxes"] == [truth[noun]]
+        openings.add(caption[: phrases[0]["span"][0]])
+        assert caption.endswith(".")
+    assert len(openings) > 2
+
+
+def test_simple_pictures_are_drawn_from_their_uri() -> None:
+    columns = read_all(source(count=3, size=64, style="simple", max_objects=4, captions_per_image=1))
+    uris = {image.uri for image in columns["image"]}
+    assert uris == {"scenes:version=1&seed=0&size=64&min_objects=1&max_objects=4&style=simple"}
+    for image, annotations in zip(columns["image"], columns["annotations"], strict=True):
+        picture = decode(draw(image.uri, image.offset))
+        assert picture.size == (64, 64)
+        corner: Any = picture.getpixel((0, 0))
+        for annotation in annotations:
+            x1, y1, x2, y2 = annotation.box
+            middle: Any = picture.getpixel((int(32 * (x1 + x2)), int(32 * (y1 + y2))))
+            assert sum(abs(a - b) for a, b in zip(middle, corner, strict=True)) > 60
+
+
+def test_a_simple_scene_has_six_objects_at_most() -> None:
+    with pytest.raises(ValidationError, match="6 objects at most"):
+        source(style="simple", max_objects=7)
+    assert len(compose_simple(Random(0), 6, 6).things) == 6
