@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.boxes import Box
-from schemas.dialects import DIALECTS
+from schemas.dialects.text import PINK
 from trainer.metrics import THRESHOLDS, Question, first_box
 
 TRUTH = Box(0.0, 0.0, 0.4, 0.5)
@@ -137,7 +137,7 @@ def refcoco_bbox_rec(truths: list[Box], texts: list[str], threshold: float) -> f
 def test_agrees_with_the_published_formula(threshold: float) -> None:
     """Given its format: the boxes that our parser reads in the text that it parses itself."""
     rng = random.Random(1)
-    dialect = replace(DIALECTS["pink"], box="[{}, {}, {}, {}]")
+    dialect = replace(PINK, box="[{}, {}, {}, {}]")
     truths, texts = [], []
     for n in range(1000):
         x, y, w, h = (rng.uniform(0.1, 0.4) for _ in range(4))
