@@ -81,13 +81,14 @@ def _adapter(family: type[Adapter], folder: Path, dialect: str | None, max_lengt
 
 def _weights(files: Path, checkpoint: checkpoints.Checkpoint, dtype: str) -> Any:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText
 
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
             str(files), dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"weights of {checkpoint.source!r} cannot be used: {_one_line(error)}") from error
     if missing := sorted(found["missing_keys"]):
         raise UserError(
