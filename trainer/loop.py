@@ -144,8 +144,8 @@ class GroundingTrainer(Trainer):
         self.bad.add(bad)
         self.bad.check(line["samples"], at_the_end=step == self.state.max_steps)
 
-    def weights(self) -> dict[str, Any] | None:
-        """The trained weights, gathered if they lie on several devices; None if the model has them whole."""
+    def gathered_weights(self) -> dict[str, Any] | None:
+        """The trained weights where each device has a part of them; None if the model has them whole."""
         if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
             return None
         gathered: dict[str, Any] = self.accelerator.get_state_dict(self.model_wrapped)

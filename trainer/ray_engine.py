@@ -33,7 +33,7 @@ def train_on_ray(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
         from ray.train.torch import TorchTrainer
     except ImportError as error:
         raise UserError(f"Ray Train is not installed ({error.name}); pip install 'ray[train]'") from error
@@ -49,17 +49,31 @@ def train_on_ray(
             ) from error
     gpus = int(ray.cluster_resources().get("GPU", 0))
     said = options.model_dump(exclude_unset=True)
-    TorchTrainer(
+    trainer = TorchTrainer(
         _work,
         train_loop_config={"place": (said, dataset, str(folder), dict(made_from), resume)},
         scaling_config=ScalingConfig(num_workers=workers or max(1, gpus), use_gpu=gpus > 0),
         run_config=RunConfig(
             name="ray", storage_path=str(folder / ".ray"), failure_config=FailureConfig(_FAILURES)
         ),
-    ).fit()
+    )
+    try:
+        trainer.fit()
+    except TrainingFailedError as error:
+        for failure in getattr(error, "worker_failures", {}).values():
+            if mistake := _mistake(failure):
+                raise mistake from error
+        raise
     return finished(out)
 
 
 def _work(config: dict[str, Any]) -> None:
     options, *rest = config["place"]
     train(Train.model_validate(options), *rest)
+
+
+def _mistake(error: BaseException | None) -> UserError | None:
+    """The user's mistake among the causes of what a worker failed with."""
+    while error is not None and not isinstance(error, UserError):
+        error = getattr(error, "_base_exc", None) or getattr(error, "cause", None) or error.__cause__
+    return error

@@ -98,7 +98,7 @@ def train(
         )
         folder.check(made)
         if not folder.model.exists():
-            model, adapter, made["model"] = load_model(options)
+            model, adapter, made["model"] = load_model(options, samples)
             made["dialect"] = adapter.dialect.name
             fit(model, adapter, samples, arguments, folder, made, options.keep, progress)
         return finished(out)
@@ -136,9 +136,14 @@ def fit(
         model, arguments, Collator(adapter), samples.dataset, samples.order, folder, made, bad, keep, write
     )
     trainer.train(resume_from_checkpoint=str(checkpoints[step]) if step else None)
+    gathered = trainer.gathered_weights()
     if is_main_process():
+        whole = trainer.accelerator.unwrap_model(trainer.model)
+        if gathered is not None:
+            whole = load_model(Train.model_validate(made["train"]), samples)[0]
+            whole.load_state_dict(gathered)
         folder.clear_unfinished()
-        save(trainer.accelerator.unwrap_model(trainer.model), adapter, folder.unfinished / MODEL)
+        save(whole, adapter, folder.unfinished / MODEL)
         (folder.path / REPORT).write_text(logs.report(logs.read(folder.log)), encoding="utf-8")
         folder.finish(MODEL, made)
     trainer.accelerator.wait_for_everyone()
@@ -177,14 +182,19 @@ def training_samples(options: Train, dataset: str, global_batch: int, arguments:
     return Samples(Mixture(datasets), order, steps, checksums)
 
 
-def load_model(options: Train) -> tuple[Any, Adapter, str]:
+def load_model(options: Train, samples: Samples) -> tuple[Any, Adapter, str]:
     """The model with what is to be trained of it, its adapter, and which one it is."""
     from transformers import set_seed
+
+    from trainer.models import tiny
 
     from trainer.models.load import load
     from trainer.models.tune import prepare
 
     set_seed(options.seed)
+    if options.model == tiny.NAME:
+        model, adapter = tiny.from_options(options, samples.dataset)
+        return prepare(model, adapter, options), adapter, tiny.NAME
     # Weights that are trained stay fp32 under bf16; those that only carry adapters need not.
     dtype = "bfloat16" if options.lora and uses_bf16(options) else "float32"
     model, adapter, name = load(options.model, options.revision, options.dialect, options.max_length, dtype)

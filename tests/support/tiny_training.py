@@ -16,6 +16,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import tiny_vlms
 from PIL import Image, ImageDraw
 
 from schemas.boxes import Box
@@ -23,39 +24,16 @@ from schemas.conversations import Conversation, Turn, to_json
 from schemas.errors import UserError
 from schemas.training import Train
 
-SIDE = 32
+SIDE = tiny_vlms.SIDE
 COLOURS = ["red", "blue", "green", "yellow", "purple"]
 
 
 def save_llava(folder: Path, dropout: float = 0.1) -> Path:
-    """A new model with its processor, as `from_pretrained` reads them."""
-    import torch
-    import transformers
-    from tiny_bpe import trained_bpe
-
-    special = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
-    vocab, merges = trained_bpe(special, 300)
-    tokenizer = transformers.GPT2Tokenizer(
-        vocab, merges, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
-        extra_special_tokens=["<image>"],
-    )  # fmt: skip
-    pictures = transformers.CLIPImageProcessorPil(
-        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
-    )
-    processor = transformers.LlavaProcessor(
-        image_processor=pictures, tokenizer=tokenizer, patch_size=16,
-        vision_feature_select_strategy="default", num_additional_image_tokens=1,
-    )  # fmt: skip
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    text = transformers.LlamaConfig(vocab_size=len(tokenizer), attention_dropout=dropout, **shape)
-    vision = transformers.CLIPVisionConfig(image_size=SIDE, patch_size=16, **shape)
-    config = transformers.LlavaConfig(
-        vision_config=vision, text_config=text, image_seq_length=4, tie_word_embeddings=False,
-        image_token_id=special.index("<image>"), pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    transformers.LlavaForConditionalGeneration(config).save_pretrained(folder)
-    processor.save_pretrained(folder)
+    """A new model with its processor, as `from_pretrained` reads them; dropout makes a training random."""
+    config = tiny_vlms.llava(folder) / "config.json"
+    values = json.loads(config.read_text())
+    values["text_config"]["attention_dropout"] = dropout
+    config.write_text(json.dumps(values))
     return folder
 
 

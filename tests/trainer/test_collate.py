@@ -24,13 +24,13 @@ def example(key: str, answer: str = "A square.") -> Example:
 
 
 def answers(adapter: Adapter, batch: Batch) -> list[str]:
-    return [adapter.processor.tokenizer.decode(row[row != -100]) for row in batch.tensors["labels"]]
+    return [adapter.processor.tokenizer.decode(row[row != -100]).strip() for row in batch.tensors["labels"]]
 
 
 def test_good_and_bad(adapter: Adapter) -> None:
     broken = Bad("c", "image: broken")
     batch = Collator(adapter)([example("a"), broken, example("b", "Red."), example("long", "word " * 100)])
-    assert answers(adapter, batch) == [" A square.</s>", " Red.</s>"]
+    assert answers(adapter, batch) == ["A square.</s>", "Red.</s>"]
     assert batch.bad == [broken, Bad("long", "no answer within 64 tokens")]
 
 
