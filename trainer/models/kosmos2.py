@@ -21,10 +21,10 @@ class Kosmos2Text(Kosmos2TextForCausalLM):
     """
 
     def prepare_inputs_for_generation(
-        self, input_ids: Any, attention_mask: Any = None, **options: Any
+        self, input_ids: Any, attention_mask: Any = None, **kwargs: Any
     ) -> dict[str, Any]:
         inputs: dict[str, Any] = super().prepare_inputs_for_generation(
-            input_ids, attention_mask=attention_mask, **options
+            input_ids, attention_mask=attention_mask, **kwargs
         )
         if attention_mask is not None:
             places = attention_mask.cumsum(dim=1) * attention_mask + self.config.pad_token_id
