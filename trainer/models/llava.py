@@ -14,7 +14,8 @@ class LlavaAdapter(DecoderAdapter):
     """`USER: <image>\\nWhere is the dog? ASSISTANT: [0.1,0.2,0.3,0.4]</s>`, or its chat template.
 
     The published processor would crop the picture; here the dialect's geometry decides, and the default
-    pads as LLaVA 1.5 was trained.
+    pads as LLaVA 1.5 was trained. Native words: its instructions made of
+    RefCOCO and Visual Genome (llava_v1_5_mix665k).
     """
 
     model_types: ClassVar[tuple[str, ...]] = ("llava",)
@@ -33,6 +34,14 @@ class LlavaAdapter(DecoderAdapter):
         "up_proj",
         "down_proj",
     )
+
+    native: ClassVar[Mapping[str, str]] = {
+        "rec": (
+            "Please provide the bounding box coordinate of the region this sentence describes: {expression}"
+        ),
+        "reg": "Please provide a short description for this region: {region}",
+        "vqa": "{question}",
+    }
 
     @property
     def side(self) -> int:

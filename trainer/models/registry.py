@@ -8,7 +8,7 @@ from trainer.models.base import Adapter
 
 ADAPTERS: Mapping[str, str] = {
     "florence2": "trainer.models.florence2:Florence2Adapter",
-    "idefics3": "trainer.models.smolvlm:SmolVLMAdapter",
+    "idefics3": "trainer.models.smolvlm:Idefics3Adapter",
     "kosmos-2": "trainer.models.kosmos2:Kosmos2Adapter",
     "llava": "trainer.models.llava:LlavaAdapter",
     "paligemma": "trainer.models.paligemma:PaliGemmaAdapter",

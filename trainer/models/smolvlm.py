@@ -1,6 +1,8 @@
 """SmolVLM and Idefics3: a SigLIP encoder over tiles of the picture, pixels shuffled into fewer tokens."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import transformers
@@ -25,11 +27,18 @@ class SmolVLMProcessor(transformers.SmolVLMProcessor):
     def get_attributes(cls) -> list[str]:
         return ["image_processor", "tokenizer"]
 
+    def save_pretrained(self, save_directory: str, **options: Any) -> Any:
+        """Names the video processor as well, without which `AutoProcessor` would refuse the folder."""
+        saved = super().save_pretrained(save_directory, **options)
+        named = json.dumps({"video_processor_type": "SmolVLMVideoProcessor"})
+        Path(save_directory, "video_preprocessor_config.json").write_text(named, encoding="utf-8")
+        return saved
 
-class SmolVLMAdapter(DecoderAdapter):
+
+class Idefics3Adapter(DecoderAdapter):
     """`User:<image>Where is the dog?<end_of_utterance>\\nAssistant: ...<end_of_utterance>`."""
 
-    model_types: ClassVar[tuple[str, ...]] = ("smolvlm", "idefics3")
+    model_types: ClassVar[tuple[str, ...]] = ("idefics3",)
     default_dialect: ClassVar[str] = "digits"
     parts: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "vision": ("model.vision_model.",),
@@ -46,12 +55,6 @@ class SmolVLMAdapter(DecoderAdapter):
         "down_proj",
     )
 
-    @classmethod
-    def load_processor(cls, source: str, **options: Any) -> Any:
-        if transformers.AutoConfig.from_pretrained(source).model_type == "smolvlm":
-            return SmolVLMProcessor.from_pretrained(source, **options)
-        return super().load_processor(source, **options)
-
     @property
     def end(self) -> str:
         return str(self.processor.end_of_utterance_token)
@@ -62,3 +65,13 @@ class SmolVLMAdapter(DecoderAdapter):
     def process(self, texts: Sequence[str], pictures: Sequence[PILImage]) -> Tensors:
         images = [[image] for image in pictures]
         return dict(self.processor(images=images, text=list(texts), padding=True, return_tensors="pt"))
+
+
+class SmolVLMAdapter(Idefics3Adapter):
+    """The same, smaller, and with films, which are not used here."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("smolvlm",)
+
+    @classmethod
+    def load_processor(cls, source: str, **options: Any) -> Any:
+        return SmolVLMProcessor.from_pretrained(source, **options)

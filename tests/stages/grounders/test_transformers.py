@@ -507,7 +507,7 @@ def test_an_unusable_folder_is_known_before_anything_loads(name, grounding_dino,
 
 def test_a_folder_has_no_revision(grounding_dino):
     (problem,) = TransformersGrounder(model=str(grounding_dino), model_revision="main").problems()
-    assert "leave out model_revision" in problem
+    assert "leave its revision out" in problem
 
 
 def test_the_revision_of_a_folder_is_its_content(grounding_dino, tmp_path):

@@ -105,7 +105,7 @@ def test_what_is_too_long_is_left_out_from_the_end(loaded, scene):
     assert batch.left_out > 0
     adapter.max_length = first["attention_mask"].sum().item() - 1
     with pytest.raises(ValueError, match=f"no answer within {adapter.max_length} tokens"):
-        adapter.train_batch([long])
+        adapter.train_batch([example(scene)])
     assert whole["input_ids"].numel() > first["input_ids"].numel()
 
 
