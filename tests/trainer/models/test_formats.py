@@ -94,7 +94,6 @@ def test_questions_together_are_answered_as_alone(loaded):
 
 def test_what_is_too_long_is_left_out_from_the_end(loaded, scene):
     adapter = loaded.adapter
-    whole = adapter.train_batch([example(scene, *MORE)]).tensors
     first = adapter.train_batch([example(scene)]).tensors
     long = example(scene, ("Why is that? " * 20, "So."), *MORE)
     adapter.max_length = first["input_ids"].shape[1] + 3
@@ -106,7 +105,6 @@ def test_what_is_too_long_is_left_out_from_the_end(loaded, scene):
     adapter.max_length = first["attention_mask"].sum().item() - 1
     with pytest.raises(ValueError, match=f"no answer within {adapter.max_length} tokens"):
         adapter.train_batch([example(scene)])
-    assert whole["input_ids"].numel() > first["input_ids"].numel()
 
 
 def test_examples_without_an_answer_are_named_and_the_others_stay(loaded, scene):

@@ -1,13 +1,11 @@
 """Parts that stay, low-rank adapters, new tokens, and what is saved of them."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import tiny_vlms
 from scene_questions import example, learn, say, scenes
 
-from schemas.dialects import DIALECTS
 from schemas.errors import UserError
 from schemas.training import Lora, Train
 from trainer.models.load import load
@@ -106,8 +104,6 @@ def test_new_tokens_are_learnt_and_saved(tmp_path, tie, lora):
     used = [label for label in row if label in new]
     for layer in (plain.get_input_embeddings(), plain.get_output_embeddings()):
         assert not torch.equal(layer.weight[used], begun[: len(used)])
-        if lora is not None:
-            assert torch.equal(layer.weight[:words], layer.weight[:words].detach())
     if lora is not None:
         assert torch.equal(plain.get_input_embeddings().weight[:words], old[:words])
     for saved in [tmp_path / "model", *([tmp_path / "model" / "adapter"] if lora else [])]:
@@ -152,4 +148,3 @@ def test_tokens_that_are_there_are_not_added_again(checkpoints):
     before = len(adapter.processor.tokenizer)
     prepare(model, adapter, options(new_tokens=True, lora=Lora()))
     assert len(adapter.processor.tokenizer) == before
-    assert replace(adapter.dialect) == DIALECTS["kosmos2"]
