@@ -39,7 +39,7 @@ class ReplyStore:
             if value.pop("key") != key:
                 return None
             completion = Completion(**value)
-        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
         return completion if completion.is_sound else None
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 _PIECES = re.compile(r"[^\W\d_]+|\d|\s*[^\w\s]+|\n+|_+|[^\S\n]{2,}")
 _LETTERS_A_TOKEN = 7
+_MARGIN = 1.1
 _A_MESSAGE = 8
 """Tokens around a message in the chat formats of the common models: role, separators."""
 _MOST_AROUND = 256
@@ -18,7 +19,7 @@ def likely_tokens(texts: Iterable[str]) -> int:
 
     Counts as byte-pair vocabularies do: a word of up to 7 letters is a token, longer ones more; every
     digit is one (GPT-4's take up to three together); marks side by side are one; letters of other scripts
-    one a character.
+    one a character; and a tenth on top. Within 0 to 25 % above SmolLM2's tokenizer, whose vocabulary is small.
     """
     return sum(_A_MESSAGE + _tokens(text) for text in texts)
 
@@ -30,7 +31,8 @@ def most_tokens(texts: Iterable[str]) -> int:
 
 @lru_cache(maxsize=256)  # most of a request are the examples, the same for all samples
 def _tokens(text: str) -> int:
-    return sum(
+    counts = (
         math.ceil(len(piece) / _LETTERS_A_TOKEN) if piece.isascii() else len(piece)
         for piece in _PIECES.findall(text)
     )
+    return math.ceil(_MARGIN * sum(counts))

@@ -354,7 +354,7 @@ def _result(line: bytes) -> _Result | None:
         code, words = error_of(body if body else value)
     except Fault as fault:
         return _Result(key, None, str(fault), again=True)
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     if code in FILTERED:
         return _Result(key, Completion("batch", "", "", "content_filter", 0, 0), "", again=False)

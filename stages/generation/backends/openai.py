@@ -275,7 +275,7 @@ def parsed_completion(backend: str, content: bytes, request: ChatRequest | None 
             usage.get("prompt_tokens", request.most_tokens_in(0) if request else 0),
             usage.get("completion_tokens", request.max_tokens if request else 0),
         )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         start = content[:60].decode("utf-8", "replace")
         raise Fault(f"not a chat completion: {shortened(start)!r}", charged=True) from error
     if not completion.is_sound or min(completion.tokens_in, completion.tokens_out) < 0:
