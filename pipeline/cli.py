@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -23,6 +24,20 @@ app = typer.Typer(
 )
 console = Console(highlight=False, markup=False)
 """For tables; lines of text are echoed, so that no path in them is wrapped or taken for markup."""
+
+
+class Next(StrEnum):
+    """What may follow a run."""
+
+    train = "train"
+    eval = "eval"
+
+
+class Engine(StrEnum):
+    """What starts the processes of a training."""
+
+    torch = "torch"
+    ray = "ray"
 
 
 class RunnerName(StrEnum):
@@ -65,8 +80,12 @@ def run(
     ] = None,
     work: WorkOption = None,
     limit: LimitOption = None,
+    then: Annotated[
+        str | None, typer.Option(metavar="train,eval", help="What to do with the dataset: train, then eval.")
+    ] = None,
 ) -> None:
     """Make the dataset; what is there already is not made again."""
+    following = _following(then)
     from pipeline.funnel import funnel_table
     from pipeline.progress import Progress
     from pipeline.recipes import load_recipe
@@ -99,6 +118,63 @@ def run(
     typer.echo(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
     typer.echo(f"report: {done.report}")
     typer.echo(f"one sample's story: pipeline why KEY {folder}")
+    if Next.train in following:
+        typer.echo()
+        _train(job, Engine.torch)
+    if Next.eval in following:
+        typer.echo()
+        _evaluate(job)
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="`torch` trains in this process, or in those of `torchrun -m pipeline.cli train ...`; "
+            "`ray` on a cluster."
+        ),
+    ] = Engine.torch,
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster of `--engine ray`.  [default: RAY_ADDRESS]")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of `--engine ray`.  [default: one for each GPU]"),
+    ] = None,
+) -> None:
+    """Train the recipe's model on its dataset; interrupted, it goes on where it was."""
+    from pipeline.recipes import load_recipe
+
+    _train(load_recipe(recipe, set_ or []), engine, address, workers)
+
+
+@app.command(name="eval")
+def evaluate(recipe: RecipeArgument, set_: SetOption = None) -> None:
+    """Score the trained model, or any other (`--set eval.model=ID`), on held-out and public sets."""
+    from pipeline.recipes import load_recipe
+
+    _evaluate(load_recipe(recipe, set_ or []))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A finished run: its recipe or one of its folders.")],
+    b: Annotated[str, typer.Argument(help="Another one.")],
+) -> None:
+    """Set two finished runs side by side: recipes, funnels, scores; nothing is run."""
+    from pipeline.compare import finished_run, funnel_comparison, recipe_table
+    from pipeline.training import score_comparison
+
+    first, second = finished_run(a), finished_run(b)
+    typer.echo(f"A  {first.job.name}: {first.job.output.dir}")
+    typer.echo(f"B  {second.job.name}: {second.job.output.dir}\n")
+    for table in (recipe_table(first, second), funnel_comparison(first, second)):
+        console.print(table)
+        typer.echo()
+    console.print(score_comparison(first.job, second.job))
 
 
 @app.command()
@@ -235,6 +311,50 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+
+
+def _following(then: str | None) -> set[Next]:
+    names = [name.strip() for name in then.split(",")] if then else []
+    if unknown := [name for name in names if name not in set(Next)]:
+        raise UserError(f"--then {then}: {unknown[0]!r} cannot follow a run; write --then train,eval")
+    return {Next(name) for name in names}
+
+
+def _train(job: Any, engine: Engine, address: str | None = None, workers: int | None = None) -> None:
+    from pipeline.progress import training_line
+    from pipeline.training import train as fit
+    from pipeline.training import train_on_ray
+
+    try:
+        if engine is Engine.ray:
+            _need("ray", "ray", "or use --engine torch")
+            trained = train_on_ray(job, address, workers)
+        else:
+            trained = fit(job, lambda line: typer.echo(training_line(line)))
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. The same command goes on from the last checkpoint.", err=True)
+        raise typer.Exit(130) from None
+    if os.environ.get("RANK", "0") != "0":
+        return
+    typer.echo(f"{trained.steps:,} steps, {trained.samples:,} samples: {trained.model_dir}")
+    if trained.left_out:
+        typer.echo(trained.left_out)
+    typer.echo(f"log: {trained.log}")
+
+
+def _evaluate(job: Any) -> None:
+    from pipeline.training import eval_directory
+    from pipeline.training import evaluate as score
+
+    def say(name: str, done: int, of: int) -> None:
+        if sys.stderr.isatty():
+            typer.echo(f"\r{name}: {done:,} of {of:,} questions", err=True, nl=done == of)
+
+    report = score(job, say)
+    from trainer.score_table import score_table
+
+    console.print(score_table(report))
+    typer.echo(f"\nmetrics and every answer: {eval_directory(job)}")
 
 
 def _planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:

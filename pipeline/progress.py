@@ -1,8 +1,9 @@
 """Live, honest progress: for each step the parts done, rows in, kept and dropped, rate, time left."""
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -122,3 +123,10 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s"
+
+
+def training_line(line: Mapping[str, Any]) -> str:
+    """A line of a training's log as it is printed: `step 1,000  loss 1.8312  learning rate 0.0019`."""
+    text = f"step {line['step']:,}  loss {line['loss']:.4f}  learning rate {line['learning_rate']:.3g}"
+    bad = f"  {len(line['bad']):,} bad" if line["bad"] else ""
+    return text + bad

@@ -57,6 +57,9 @@ class Tasks(Stage):
     from an earlier turn; a grounded caption, which is about all of them, stands alone."""
     image: Literal["before", "after"] = "before"
     """Where `<image>` stands in the first question, on a line of its own."""
+    wordings: int | None = Field(default=None, ge=1)
+    """How many of a task's questions are drawn from, the first of its file; all if left out. One is
+    enough for a small model that is to learn a task and not its words."""
     seed: int = 0
     """Another seed draws other tasks and words."""
 
@@ -79,7 +82,7 @@ class Tasks(Stage):
             asked = [_Question("caption", {}, [], sample.caption, [], [])]
         if not asked:
             return Reject("no_question")
-        turns = [turn for question in asked for turn in _turns(question, rng)]
+        turns = [turn for question in asked for turn in _turns(question, rng, self.wordings)]
         first = with_image(turns[0].text, before=self.image == "before")
         return [Conversation([turns[0]._replace(text=first), *turns[1:]])]
 
@@ -139,9 +142,9 @@ def _sample(caption: str, boxes: list[GroundedBox], ref_exps: list[Span]) -> _Sa
     return _Sample(text, chunks, expressions)
 
 
-def _turns(question: _Question, rng: Random) -> list[Turn]:
+def _turns(question: _Question, rng: Random, wordings: int | None) -> list[Turn]:
     slots = {**question.words, **({"region": placeholder(0)} if question.given else {})}
-    text = rng.choice(_templates(question.task, slots)).format(**slots)
+    text = rng.choice(_templates(question.task, slots)[:wordings]).format(**slots)
     given, found = ([boxes] if boxes else [] for boxes in (question.given, question.found))
     return [
         Turn(HUMAN, question.task, text, given, []),

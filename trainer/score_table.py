@@ -34,9 +34,37 @@ def score_table(report: Report) -> RenderableType:
     return Group(*parts)
 
 
+def score_markdown(report: Report) -> str:
+    """The scores of whole sets as a Markdown table, for reports and cards.
+
+    | set | protocol | score | interval | ceiling | best constant box | questions |
+    |---|---|---:|---:|---:|---:|---:|
+    | validation | rec/first_box@0.5 | 63.1 | 60.2-65.9 | 99.1 | 4.2 | 812 |
+    """
+    constant = BASELINES[0]
+    rows = [
+        f"| set | protocol | score | interval | ceiling | {constant} | questions |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for result in report.results:
+        for score in (score for score in result.scores if not _is_part(score)):
+            named = result.baselines.get(score.protocol, {})
+            cells = [
+                result.name,
+                score.protocol,
+                _percent(score.value),
+                _interval(score),
+                "" if score.ceiling is None else _percent(score.ceiling),
+                _percent(named[constant].value) if constant in named else "",
+                f"{score.n:,}",
+            ]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 def _scores(results: Sequence[TaskResult]) -> Table:
     table = _table("set", "protocol")
-    for name in ("score", "interval", "ceiling", "unparsable", "constant", "mean", "shuffled", "questions"):
+    for name in ("score", "interval", "ceiling", "constant", "mean", "shuffled"):
         table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         for score in result.scores:
@@ -49,12 +77,10 @@ def _scores(results: Sequence[TaskResult]) -> Table:
                     Text(_percent(score.value), style="bold"),
                     _interval(score),
                     "" if score.ceiling is None else _percent(score.ceiling),
-                    f"{score.unparsable / score.n:.1%}",
                     *baselines,
-                    f"{score.n:,}",
                 )
         for protocol in result.missing:
-            table.add_row(Text(result.name), Text(protocol), "missing", *[""] * 7)
+            table.add_row(Text(result.name), Text(protocol), "missing", *[""] * 5)
     return table
 
 
@@ -89,6 +115,11 @@ def _notes(results: Sequence[TaskResult], found: Sequence[Beside]) -> list[str]:
     notes: dict[str, None] = {}
     for result in results:
         asked = result.questions
+        unparsable = max((score.unparsable for score in result.scores if not _is_part(score)), default=0)
+        notes[
+            f"{result.name} {result.task}: {asked['n']:,} questions on {asked['images']:,} images, "
+            f"{unparsable / asked['n']:.1%} of the answers unparsable."
+        ] = None
         if asked["of"] > asked["n"]:
             notes[f"{result.name}: {asked['n']:,} of {asked['of']:,} questions of {result.task}."] = None
         if asked["bad_images"]:
@@ -107,9 +138,10 @@ def _is_part(score: Score) -> bool:
 
 
 def _table(*names: str) -> Table:
+    """Long names give way on a narrow terminal, though not letter by letter."""
     table = Table(box=None, pad_edge=False)
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width={"set": 10, "protocol": 18}.get(name))
     return table
 
 

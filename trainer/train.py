@@ -187,7 +187,6 @@ def load_model(options: Train, samples: Samples) -> tuple[Any, Adapter, str]:
     from transformers import set_seed
 
     from trainer.models import tiny
-
     from trainer.models.load import load
     from trainer.models.tune import prepare
 

@@ -17,7 +17,7 @@ from schemas.dialects.internvl import ALL_SEEING_V2, INTERNVL
 from schemas.dialects.kosmos2 import KOSMOS2, KOSMOS2_PAPER
 from schemas.dialects.paligemma import PALIGEMMA
 from schemas.dialects.qwen import QWEN2_VL, QWEN3_VL, QWEN25_VL, QWEN_VL
-from schemas.dialects.text import DIGITS, FERRET, LLAVA, MINIGPT_V2, OFA, PINK, SHIKRA
+from schemas.dialects.text import DIGITS, FERRET, LLAVA, MINIGPT_V2, OFA, PINK, SHIKRA, TINY
 
 __all__ = [
     "CROP",
@@ -54,6 +54,7 @@ DIALECTS: dict[str, Dialect] = {
         OFA,
         LLAVA,
         DIGITS,
+        TINY,
     )
 }
 """Every dialect by name."""

@@ -99,3 +99,16 @@ DIGITS = Markup(
 
 a dog[445,208,591,250] in a field
 """
+
+TINY = Markup(
+    name="tiny",
+    numbers=Coordinates(32, last=31, floor=True, middle=True),
+    box="<bin_{}><bin_{}><bin_{}><bin_{}>",
+    between="",
+    vocabulary=True,
+    source="ours",
+)
+"""For the small models of `train: {model: tiny}`: as few tokens as possible, shared by all coordinates.
+
+a dog<bin_14><bin_6><bin_18><bin_7> in a field
+"""

@@ -64,6 +64,15 @@ def only(task: str, **options) -> Tasks:
     return Tasks(tasks={task: 1}, boxes_probability=1, **options)
 
 
+def test_a_small_model_is_asked_in_one_wording() -> None:
+    texts = {question.text.removeprefix("<image>\n") for question, _ in pairs(only("rec", wordings=1))}
+    assert texts == {
+        "Find the woman walking with her dog in the snow in the image.",
+        "Find the dog in the snow in the image.",
+    }
+    assert len({question.text for question, _ in pairs(only("rec"))}) > 10
+
+
 @pytest.mark.parametrize(
     ("task", "answers"),
     [

@@ -53,6 +53,8 @@ SPELLINGS = {
     "llava": "a dog: [0.120, 0.250, 0.440, 0.820]\ntwo cats: [0.500, 0.100, 0.900, 0.300]\n"
     "two cats: [0.900, 0.900, 1.000, 1.000]",
     "digits": "a dog[120,250,440,820] and two cats[500,100,900,300][900,900,999,999]",
+    "tiny": "a dog<bin_3><bin_8><bin_14><bin_26> and "
+    "two cats<bin_16><bin_3><bin_28><bin_9><bin_28><bin_28><bin_31><bin_31>",
 }
 
 

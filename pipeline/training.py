@@ -1,0 +1,176 @@
+"""From a finished dataset to a model and its score: what `pipeline train` and `pipeline eval` hand over.
+
+The one module of this folder that knows of `trainer`, which it imports when asked to.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from pipeline.compare import model_directory
+from pipeline.output.finish import REPORT, SUMS
+from pipeline.output.scores import put_scores
+from pipeline.recipes import Job, missing_packages, record
+from pipeline.store import Store
+from schemas.errors import UserError
+from schemas.training import Eval
+
+if TYPE_CHECKING:
+    from trainer.metrics_file import Report
+    from trainer.train import Trained
+
+PACKAGES = {"torch": "train", "transformers": "train", "accelerate": "train", "peft": "train"}
+
+
+def train(job: Job, progress: Callable[[dict[str, Any]], None]) -> "Trained":
+    """Trains as the recipe's `train:` says, in this process or each of torchrun's; done once, it is not
+    done again.
+
+    Raises `UserError` for a recipe that trains nothing and for a dataset that is not finished.
+    """
+    _check_packages()
+    from trainer.train import train as fit
+
+    if job.train is None:
+        raise UserError(f"the recipe {job.name} trains nothing; give it a block `train: {{model: ...}}`")
+    return fit(job.train, _finished_dataset(job), model_directory(job), made_from(job), progress=progress)
+
+
+def train_on_ray(job: Job, address: str | None, workers: int | None) -> "Trained":
+    """As `train`, by the workers of Ray Train on a cluster, or on this machine without an address."""
+    _check_packages()
+    from trainer.ray_engine import train_on_ray as fit
+
+    if job.train is None:
+        raise UserError(f"the recipe {job.name} trains nothing; give it a block `train: {{model: ...}}`")
+    folder = model_directory(job)
+    return fit(job.train, _finished_dataset(job), folder, made_from(job), workers=workers, address=address)
+
+
+def evaluate(job: Job, progress: Callable[[str, int, int], None]) -> "Report":
+    """Scores a model as the recipe's `eval:` says; the scores of what was trained here go into the
+    dataset's report.
+
+    Raises `UserError` where there is no model, or nothing to ask.
+    """
+    _check_packages()
+    import torch
+
+    from trainer.evaluate import evaluate as score
+    from trainer.models.load import load
+    from trainer.provenance import read
+    from trainer.score_table import score_markdown
+    from trainer.sets import load_sets
+
+    options = job.eval
+    model, is_ours = _model(job, options)
+    sets = load_sets(options, options.data or job.output.dir)
+    loaded = load(model, options.revision, options.dialect)
+    folder = Path(model).expanduser()
+    made = read(folder) if folder.is_dir() else None
+    native = options.prompts == "native" or (options.prompts == "auto" and made is None)
+    report = score(
+        loaded.model.to("cuda" if torch.cuda.is_available() else "cpu"),
+        loaded.adapter,
+        options,
+        sets,
+        eval_directory(job),
+        native=native,
+        about={"model": loaded.name, "made_from": made["made_from"] if made else None},
+        progress=progress,
+    )
+    if is_ours and options.data is None:
+        put_scores(Store(job.output.dir), REPORT, score_markdown(report))
+    return report
+
+
+def score_comparison(a: Job, b: Job) -> Table:
+    """Scores of two runs under the same protocol, and how much better the second one is.
+
+    The difference has an interval where both were asked the same questions (`eval.data` sees to that).
+    Runs that were not evaluated leave the table empty.
+    """
+    from trainer.metrics import Outcomes, paired_difference
+    from trainer.metrics_file import load_outcomes
+
+    def outcomes(job: Job) -> dict[str, dict[str, Outcomes]]:
+        try:
+            return load_outcomes(eval_directory(job))
+        except UserError:
+            return {}
+
+    table = Table(title="Scores", title_justify="left", box=None, pad_edge=False)
+    for name in ("set", "protocol"):
+        table.add_column(name, overflow="fold")
+    for name in ("A", "B", "B - A", "interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    found_a, found_b = outcomes(a), outcomes(b)
+    for name in (name for name in found_a if name in found_b):
+        for protocol in (p for p in found_a[name] if p in found_b[name]):
+            one, other = found_a[name][protocol], found_b[name][protocol]
+            values = [_percent(each.score(resamples=100).value) for each in (one, other)]
+            try:
+                difference = paired_difference(one, other)
+                low, high = difference.interval or (difference.value, difference.value)
+                gain = [f"{100 * difference.value:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}"]
+            except UserError:
+                gain = ["", "other questions"]
+            table.add_row(name, protocol, *values, *gain)
+    return table
+
+
+def eval_directory(job: Job) -> Path:
+    """Where metrics.json and the answers lie: with the model that was trained, also for another one."""
+    folder = Path(model_directory(job))
+    return folder / "eval" if job.eval.model is None else folder / f"eval-{_slug(job.eval.model)}"
+
+
+def made_from(job: Job) -> dict[str, str]:
+    """Which dataset a model is trained on: name and digest of its recipe, digest of its checksums.
+
+    {"recipe": "grit", "recipe_digest": "5f0c...", "dataset_digest": "9b1d..."}
+    """
+    made = {name: value for name, value in job.data.items() if name not in ("train", "eval")}
+    sums = Store(job.output.dir).read(SUMS)
+    return {
+        "recipe": job.name,
+        "recipe_digest": hashlib.sha256(record(made, work=False)).hexdigest(),
+        "dataset_digest": hashlib.sha256(sums).hexdigest(),
+    }
+
+
+def _model(job: Job, options: Eval) -> tuple[str, bool]:
+    """The model to be scored, and whether it is the one that was trained here."""
+    if options.model is not None:
+        return options.model, False
+    trained = Path(model_directory(job)) / "model"
+    if not trained.is_dir():
+        raise UserError(
+            f"there is no trained model in {trained.parent}; `pipeline train` makes it, or name one: "
+            "--set eval.model=microsoft/kosmos-2-patch14-224"
+        )
+    return str(trained), True
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _slug(name: str) -> str:
+    """A model's name as the name of a folder."""
+    return "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") or "model"
+
+
+def _finished_dataset(job: Job) -> str:
+    output = Store(job.output.dir)
+    if not output.exists(SUMS):
+        raise UserError(f"{output.root} holds no finished dataset; `pipeline run` makes it")
+    return job.output.dir
+
+
+def _check_packages() -> None:
+    if missing := missing_packages(PACKAGES):
+        raise UserError(f"training needs {', '.join(missing)}: pip install 'gritmill[train]'")
