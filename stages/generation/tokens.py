@@ -19,7 +19,8 @@ def likely_tokens(texts: Iterable[str]) -> int:
 
     Counts as byte-pair vocabularies do: a word of up to 7 letters is a token, longer ones more; every
     digit is one (GPT-4's take up to three together); marks side by side are one; letters of other scripts
-    one a character; and a tenth on top. Within 0 to 25 % above SmolLM2's tokenizer, whose vocabulary is small.
+    one a character; and a tenth on top. That is 0 to 15 % above the count of SmolLM2, whose vocabulary
+    is small.
     """
     return sum(_A_MESSAGE + _tokens(text) for text in texts)
 

@@ -15,7 +15,8 @@ class BatchServer(ChatServer):
 
     looks: int = 1
     ends: list[str] = field(default_factory=list)
-    """How the first batches end; `completed` for all others. `expired` ones get half done."""
+    """How the first batches end; `completed` for all others. `expired` ones get half done, `cancelled`
+    ones nothing."""
     forgets: bool = False
     """The first batch is created, but the connection is cut before anybody hears of it."""
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -83,8 +84,8 @@ class BatchServer(ChatServer):
             batch["errors"] = {"data": [{"code": "token_limit_exceeded", "message": "Enqueued too much"}]}
             return
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
-        if batch["end"] == "expired":
-            lines = lines[: len(lines) // 2]
+        if batch["end"] != "completed":
+            lines = lines[: len(lines) // 2] if batch["end"] == "expired" else []
         good, bad = [], []
         for line in reversed(lines):  # in no order that one could rely on
             digest = line["custom_id"]

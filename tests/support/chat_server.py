@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 REPLY = "Question:\nWhat is there?\n===\nAnswer:\nA scene, number {number}."
 
@@ -79,7 +79,7 @@ class ChatServer:
     most_at_once: int = 0
     keeps_bodies: bool = True
 
-    def __enter__(self) -> "ChatServer":
+    def __enter__(self) -> Self:
         ready = threading.Event()
 
         def serve() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -152,7 +153,13 @@ class LocalModel:
         except (OSError, ValueError) as error:
             raise Fault(str(error), reason="unreadable_image", again=False) from error
         messages = [_message(message) for message in request.messages]
-        text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        # Not the processor's own method, which for some families asks for a video processor.
+        text = self.processor.tokenizer.apply_chat_template(
+            messages,
+            chat_template=self.processor.chat_template,
+            add_generation_prompt=True,
+            tokenize=False,
+        )
         return _Prepared(request, text, pictures)
 
     def _generate(self, rows: "list[_Prepared]") -> list[Completion]:
@@ -218,7 +225,7 @@ def _loaded(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
     transformers.utils.logging.disable_progress_bar()
     try:
         folder = checkpoints.fetch(checkpoint)
-        processor = transformers.AutoProcessor.from_pretrained(folder)
+        processor = _processor(folder)
         model = transformers.AutoModelForImageTextToText.from_pretrained(
             folder, use_safetensors=True, dtype=torch.bfloat16 if device == "cuda" else torch.float32
         )
@@ -231,6 +238,20 @@ def _loaded(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return processor, model.eval().to(device)
+
+
+def _processor(folder: Path) -> Any:
+    import transformers
+
+    try:
+        return transformers.AutoProcessor.from_pretrained(folder)
+    except ImportError:
+        config = transformers.AutoConfig.from_pretrained(folder)
+        base = transformers.PROCESSOR_MAPPING[type(config)]
+        # The video processor of its family needs torchvision, and we have no videos.
+        attributes = classmethod(lambda cls: ["image_processor", "tokenizer"])
+        images_only: Any = type(base.__name__, (base,), {"get_attributes": attributes})
+        return images_only.from_pretrained(folder, video_processor=None)
 
 
 def _version(library: str) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from schemas.columns import Columns
 from schemas.replies import Exchanges, Reply, exchanges_schema
 from stages.generation.backends.echo import LABEL, EchoGenerate, _instance
 from stages.replies.checks import problems
@@ -20,7 +21,7 @@ class NoImage:
 def test_replies_are_labelled_and_pass_for_replies(prompt: str) -> None:
     stage = EchoGenerate(prompts=prompt)
     stage.setup()
-    batch = {"key": ["a"], "context": ["A brown dog runs across a field."], "image": [NoImage()]}
+    batch: Columns = {"key": ["a"], "context": ["A brown dog runs across a field."], "image": [NoImage()]}
     [reply] = stage.process(batch)["reply"]
     assert isinstance(reply, Reply)
     assert (reply.backend, reply.model, reply.finish_reason) == ("echo", "echo", "stop")
