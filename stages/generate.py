@@ -146,7 +146,11 @@ class Generate(Stage):
     async def _reply(self, key: str, context: str, image: Image) -> Reply | Reject:
         prompt = self.drawn(key)
         try:
-            request = await asyncio.to_thread(self.request, prompt, context, image)
+            request = (
+                await asyncio.to_thread(self.request, prompt, context, image)
+                if self.image
+                else self.request(prompt, context, image)
+            )
         except (OSError, ValueError) as error:
             return Reject("unreadable_image", error)
         answer = await self._caller.reply(request)

@@ -88,22 +88,23 @@ class Caller:
     async def _call(self, request: ChatRequest) -> Completion:
         most = Tokens(request.most_tokens_in(self.image_tokens), request.max_tokens)
         likely = likely_tokens(m.text for m in request.messages) + request.pictures * self.image_tokens
-        async with self.pace.turn(likely + request.max_tokens) as begun:
-            call = await self.budget.set_aside(most) if self.budget else ""
-            cost: Tokens | None = None
-            try:
+        call = ""
+        cost: Tokens | None = None
+        try:
+            async with self.pace.turn(likely + request.max_tokens) as begun:
+                call = await self.budget.set_aside(most) if self.budget else ""
                 completion = await self.backend.complete(request)
-                cost = Tokens(completion.tokens_in, completion.tokens_out)
-                if self.store is not None:
-                    await asyncio.to_thread(self.store.put, request.key, completion)
-            except Fault as fault:
-                cost = None if fault.charged else NOTHING
-                if fault.throttled:
-                    self.pace.throttled(begun, fault.wait)
-                raise
-            finally:
-                if self.budget:
-                    self.budget.settle(call, cost)
+            cost = Tokens(completion.tokens_in, completion.tokens_out)
+            if self.store is not None:
+                await asyncio.to_thread(self.store.put, request.key, completion)
+        except Fault as fault:
+            cost = None if fault.charged else NOTHING
+            if fault.throttled:
+                self.pace.throttled(begun, fault.wait)
+            raise
+        finally:
+            if self.budget and call:
+                self.budget.settle(call, cost)
         self.pace.succeeded()
         self._check(cost, most)
         return completion

@@ -1,7 +1,9 @@
 """Any server that speaks OpenAI's chat completions: OpenAI, Azure, vLLM, SGLang, llama.cpp, Ollama."""
 
 import asyncio
+import itertools
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -26,6 +28,8 @@ from stages.generation.store import ReplyStore
 OPENAI = "https://api.openai.com/v1"
 NO_KEY = "none"
 """The SDK wants a key even where the server wants none."""
+
+CALLS_A_CLIENT = 8
 
 HOPELESS = {
     "insufficient_quota",
@@ -163,7 +167,7 @@ class OpenAIGenerate(Paid):
 
     def make_caller(self) -> Caller:
         return Caller(
-            ChatServer(self.base_url, self.api_key, self.timeout),
+            ChatServer(self.base_url, self.api_key, self.timeout, self.concurrency),
             ReplyStore(self.replies_folder),
             Pace(self.concurrency, self.rpm, self.tpm),
             self.make_budget(),
@@ -174,35 +178,43 @@ class OpenAIGenerate(Paid):
 
     @property
     def calls_at_once(self) -> int:
-        return self.concurrency
+        # Some are read from the disk or written to it while others are on the wire.
+        return self.concurrency + self.concurrency // 4 + 2
 
 
 class ChatServer:
     """A server by its address."""
 
-    def __init__(self, base_url: str | None, api_key: str, timeout: float) -> None:
+    def __init__(self, base_url: str | None, api_key: str, timeout: float, concurrency: int = 1) -> None:
         import openai
 
         self.is_openai = base_url is None
         self.timeout = timeout
         self._secret = api_key
-        # An address of its own: the SDK would take another one from the environment.
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url or OPENAI, api_key=api_key, max_retries=0, timeout=timeout
-        )
+        # Several, in turns: for each call, a client looks at all its connections that are idle. And with
+        # an address in any case: the SDK would take another one from the environment.
+        self._clients = [
+            openai.AsyncOpenAI(base_url=base_url or OPENAI, api_key=api_key, max_retries=0, timeout=timeout)
+            for _ in range(math.ceil(concurrency / CALLS_A_CLIENT))
+        ]
+        self._turns = itertools.cycle(self._clients)
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Raises `UserError` for what no further call could mend: key, model, quota."""
+        import httpx2
         import openai
 
-        body = await asyncio.to_thread(chat_body, request, self.is_openai)
+        if request.pictures:
+            body = await asyncio.to_thread(chat_body, request, self.is_openai)
+        else:
+            body = chat_body(request, self.is_openai)
         try:
             # The SDK's time-out begins anew with every byte that comes; this one does not.
             async with asyncio.timeout(self.timeout):
-                # All of it as extra: the SDK goes through typed messages word by word, which took it longer
-                # than everything else together.
-                raw = await self._client.chat.completions.with_raw_response.create(
-                    model=request.model, messages=[], extra_body=body
+                # Not `chat.completions.create`: it goes through the messages word by word, to rename what
+                # needs no other name, which took longer than everything else together.
+                response = await next(self._turns).post(
+                    "/chat/completions", body=body, cast_to=httpx2.Response
                 )
         except (TimeoutError, openai.APITimeoutError) as error:
             raise Fault(f"no reply in {self.timeout:g} seconds", charged=True) from error
@@ -213,10 +225,11 @@ class ChatServer:
             never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout")
             words = self._words(f"{type(cause).__name__}: {cause}")
             raise Fault(words, charged=not never_sent) from error
-        return parsed_completion("openai", raw.content, request)
+        return parsed_completion("openai", response.content, request)
 
     async def close(self) -> None:
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     def _failed(self, request: ChatRequest, error: Any) -> Completion:
         code, words = error_of(error.body)
