@@ -66,18 +66,18 @@ def plain(url: str, count: int, concurrency: int) -> float:
     import openai
 
     async def main() -> float:
-        client = openai.AsyncOpenAI(base_url=url, api_key="none")
         room = asyncio.Semaphore(concurrency)
+        async with openai.AsyncOpenAI(base_url=url, api_key="none") as client:
 
-        async def call(context: str) -> None:
-            async with room:
-                await client.chat.completions.create(
-                    model="m", messages=[{"role": "user", "content": context}], max_tokens=1024
-                )
+            async def call(context: str) -> None:
+                async with room:
+                    await client.chat.completions.create(
+                        model="m", messages=[{"role": "user", "content": context}], max_tokens=1024
+                    )
 
-        begun = time.perf_counter()
-        await asyncio.gather(*(call(context) for context in samples(count)["context"]))
-        return time.perf_counter() - begun
+            begun = time.perf_counter()
+            await asyncio.gather(*(call(context) for context in samples(count)["context"]))
+            return time.perf_counter() - begun
 
     return asyncio.run(main())
 
@@ -93,6 +93,7 @@ def throughput(calls: int, concurrency: int, latency: float, rounds: int) -> Non
                 begun = time.perf_counter()
                 made.process(batch)
                 ours.append(time.perf_counter() - begun)
+                made._runner.run(made._caller.backend.close())
             theirs.append(plain(url, calls, concurrency))
     print_table(
         f"{calls:,} calls, {concurrency} at once, answered after {latency:g} s",
