@@ -1,6 +1,6 @@
 """Grounded noun chunks -> referring expressions, by arithmetic on the dependency parse."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from schemas.columns import Columns, GroundedBox, Parse, Span
@@ -82,10 +82,22 @@ def expand(caption: str, parse: Parse, chunk: Span) -> Span:
 
 
 def _is_coordinated(parse: Parse, token: int) -> bool:
-    """True for every member of "a dog, a cat and a bird", the first as well as the others."""
+    """True for every member of "a dog, a cat and a bird", the first as well as the others.
+
+    Parsers often take the second for an apposition of the first; one that is coordinated is none.
+    """
     if parse.deps[token] == "conj":
         return True
-    return any(head == token and dep == "conj" for head, dep in zip(parse.heads, parse.deps, strict=True))
+    return any(
+        dep == "conj" or (dep == "appos" and _is_coordinated(parse, child))
+        for child, dep in _children(parse, token)
+    )
+
+
+def _children(parse: Parse, token: int) -> Iterator[tuple[int, str]]:
+    """Each token that depends on this one, and how."""
+    pairs = enumerate(zip(parse.heads, parse.deps, strict=True))
+    return ((child, dep) for child, (head, dep) in pairs if head == token and child != token)
 
 
 def _subtree(parse: Parse, root: int) -> set[int]:

@@ -37,6 +37,16 @@ PAIR = parse_of(
     "a:1:det:DET dog:1:ROOT:NOUN and:1:cc:CCONJ a:4:det:DET cat:1:conj:NOUN "
     "on:4:prep:ADP a:7:det:DET sofa:5:pobj:NOUN"
 )
+LIST = parse_of(
+    "a:1:det:DET dog:1:ROOT:NOUN ,:1:punct:PUNCT a:4:det:DET cat:1:appos:NOUN and:4:cc:CCONJ "
+    "a:7:det:DET bird:4:conj:NOUN"
+)
+"""As en_core_web_sm sees most lists of three."""
+LONG_LIST = parse_of(
+    "a:1:det:DET dog:1:ROOT:NOUN ,:1:punct:PUNCT a:4:det:DET cat:1:appos:NOUN ,:4:punct:PUNCT "
+    "a:7:det:DET cow:4:appos:NOUN and:7:cc:CCONJ a:10:det:DET bird:7:conj:NOUN"
+)
+NAMED = parse_of("a:1:det:DET dog:1:ROOT:NOUN ,:1:punct:PUNCT the:4:det:DET hero:1:appos:NOUN")
 
 
 def test_the_record_of_the_released_grit():
@@ -61,6 +71,11 @@ def test_the_record_of_the_released_grit():
         (PAIR, "a dog", "a dog"),
         (PAIR, "a cat", "a cat"),
         (PAIR, "a sofa", "a sofa"),
+        (LIST, "a dog", "a dog"),
+        (LIST, "a cat", "a cat"),
+        (LIST, "a bird", "a bird"),
+        (LONG_LIST, "a dog", "a dog"),
+        (NAMED, "a dog", "a dog , the hero"),
     ],
 )
 def test_published_rules(caption_and_parse, chunk, expression):
