@@ -181,8 +181,9 @@ def compare(
 def plan(
     recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
 ) -> None:
-    """Show parts, stages, what is done and what would run; loads no model."""
+    """Show parts, stages, what is done and what would run, and what calls of a language model will cost."""
     the_plan, store = _planned(recipe, set_, work, limit)
+    from pipeline.estimates import cost_table, estimate_cost
     from pipeline.status import status as look
 
     hints = [unit.spec.get("rows") for unit in the_plan.parts]
@@ -205,6 +206,9 @@ def plan(
         if step.versions:
             versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
             typer.echo(f"{step.name}: {versions}")
+    if cost := estimate_cost(the_plan):
+        typer.echo()
+        console.print(cost_table(cost))
 
 
 @app.command()
