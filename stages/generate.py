@@ -112,6 +112,7 @@ class Generate(Stage):
         return {"reply": self._runner.run(self._replies(batch))}
 
     async def _replies(self, batch: Columns) -> list[Reply | Reject]:
+        self._caller.resume()
         rows = iter(list(enumerate(zip(*(batch[name] for name in self.reads), strict=True))))
         replies: list[Reply | Reject | None] = [None] * len(batch["key"])
 

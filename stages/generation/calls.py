@@ -54,6 +54,10 @@ class Caller:
         """Begins no further call; those under way go on, since they are paid for."""
         self._stop.set()
 
+    def resume(self) -> None:
+        """Calls may begin again: the engine tries the halves of a batch that failed."""
+        self._stop.clear()
+
     async def reply(self, request: ChatRequest) -> Completion | Reject:
         """Raises `UserError` where no call can succeed, `OverBudgetError`, and `Stopped`."""
         task = self._asked.get(request.key)

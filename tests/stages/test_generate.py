@@ -1,5 +1,6 @@
 """Whatever the server does, each row ends as a reply or with a reason, and nothing is paid for twice."""
 
+import io
 import json
 import os
 import random
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 from chat_server import FAULTS, ChatServer, some
+from PIL import Image
 
+from pipeline.isolate import process_isolated
+from pipeline.results import Failure
 from prompts import few_shot
 from schemas.columns import Columns, Reject
 from schemas.errors import UserError
@@ -22,6 +26,13 @@ from stages.generation.backends.openai import OpenAIGenerate
 from stages.generation.spending import Prices, Tokens
 
 PRICES = {"in": 2.5, "out": 10}
+
+
+class Photo:
+    def read(self) -> bytes:
+        file = io.BytesIO()
+        Image.new("RGB", (32, 32), "red").save(file, "PNG")
+        return file.getvalue()
 
 
 class NoImage:
@@ -188,10 +199,6 @@ def test_the_budget_holds_by_the_server_s_own_count(tmp_path: Path, wordy: bool)
 
 
 def test_a_server_that_counts_beyond_all_bounds_stops_a_run_with_a_budget(tmp_path: Path) -> None:
-    class Images(NoImage):
-        def read(self) -> bytes:
-            return b"not looked at by an echo"
-
     with ChatServer() as server:
         server.completion = lambda *a: {  # type: ignore[method-assign]
             **ChatServer.completion(server, *a),
@@ -200,6 +207,20 @@ def test_a_server_that_counts_beyond_all_bounds_stops_a_run_with_a_budget(tmp_pa
         made = stage(server.url, tmp_path, prices=PRICES, max_cost=50)
         with pytest.raises(UserError, match="Set image_tokens"):
             made.process(samples(3))
+
+
+def test_a_row_that_raises_costs_itself(tmp_path: Path) -> None:
+    class Broken(NoImage):
+        def read(self) -> bytes:
+            raise RuntimeError("a bug of the image's")
+
+    rows = samples(9)
+    rows["image"] = [Photo()] * 4 + [Broken()] + [Photo()] * 4
+    with ChatServer() as server:
+        made = stage(server.url, tmp_path, image=True)
+        replies = process_isolated(made.process, rows, ("reply",))["reply"]
+    assert [type(reply) for reply in replies] == [Reply] * 4 + [Failure] + [Reply] * 4
+    assert len(server.calls) == 8
 
 
 def test_prompts_are_drawn_by_key_in_proportion() -> None:

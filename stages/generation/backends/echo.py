@@ -27,6 +27,10 @@ class EchoGenerate(Generate):
     backend: Literal["echo"] = "echo"
     """Who answers: nobody."""
 
+    def revision(self) -> dict[str, str]:
+        # What a dataset says of its making: statistics, report.
+        return {"backend": LABEL, **super().revision()}
+
     def make_caller(self) -> Caller:
         return Caller(Echo(), None, Pace(self.calls_at_once))
 

@@ -38,6 +38,9 @@ class TransformersGenerate(Generate):
     packages: ClassVar[dict[str, str]] = {"torch": "grounders", "transformers": "grounders"}
     inert: ClassVar[frozenset[str]] = Generate.inert | {"device", "generation_batch"}
 
+    # No limit of anybody's to share: every GPU gets a model.
+    solo: ClassVar[bool] = False
+
     gpus: float | None = Field(default=None, ge=0)
 
     backend: Literal["transformers"] = "transformers"

@@ -176,3 +176,30 @@ def test_an_image_that_cannot_be_read_costs_its_row(make: Any, samples: Samples)
     with BatchServer() as server:
         replies = finish(make(server.url, image=True), [part])
     assert replies == [Reject("unreadable_image")] * 2 and not server.batches
+
+
+def test_a_whole_run_hands_in_all_parts_before_it_waits(
+    write_recipe: Callable[..., Path], cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    replies = tmp_path / "replies"
+    with BatchServer(looks=2) as server:
+        options = f"backend: batch, model: m, base_url: '{server.url}', replies: {replies}, wait: false"
+        recipe = write_recipe(
+            "type: scenes, count: 6, part_size: 2, captions_per_image: 1",
+            [
+                "image_check: {min_side: 16}",
+                "context: {boxes: none}",
+                f"generate: {{{options}, prompts: conversation}}",
+                "parse_replies: {}",
+            ],
+        )
+        for _ in range(20):
+            ran = cli("run", recipe, "--runner", "local")
+            if ran.returncode == 0:
+                break
+            assert ran.returncode == 2 and "Run again when it is done" in ran.stderr, ran.stderr
+            assert len(server.batches) == 3
+        assert ran.returncode == 0
+        assert len(server.batches) == 3
+        assert len(server.calls) == 6
+    assert (tmp_path / "out" / "report.md").exists()
