@@ -45,4 +45,10 @@ def funnel_markdown(name: str, totals: dict[str, Total], stats: dict[str, object
             f"| {step} | {total.rows_in:,} | {total.rows_out:,} | {total.rejected.total():,} "
             f"| {total.failures:,} | {why} |"
         )
+    versions = stats["versions"]
+    assert isinstance(versions, dict)
+    if versions:
+        lines += ["", "Made with:", ""]
+        for step, found in versions.items():
+            lines.append(f"- {step}: {', '.join(f'{name} {version}' for name, version in found.items())}")
     return "\n".join(lines) + "\n"

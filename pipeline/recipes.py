@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline import files, yaml_lines
+from pipeline.output.formats import FORMATS
 from pipeline.output.shards import AssignShards
 from pipeline.sources.base import Source
 from pipeline.sources.registry import source_class
@@ -122,7 +123,10 @@ class _Checker:
     overridden: set[yaml_lines.Path] = field(default_factory=set)
 
     def apply(self, override: str) -> None:
-        """`stages.ground.min_score=0.5`: stages by their name, the value is YAML."""
+        """`stages.ground.min_score=0.5`: stages by their name, the value is YAML.
+
+        `stages.ground={grounder: annotations}` gives a stage other options instead of all that it had.
+        """
         place, equals, text = override.partition("=")
         keys = place.split(".")
         if not equals or not all(keys):
@@ -134,9 +138,19 @@ class _Checker:
         node: Any = self.document.data
         path: yaml_lines.Path = ()
         if keys[0] == "stages":
-            if len(keys) < 3:
-                raise UserError(f"--set {override}: write it as --set stages.NAME.OPTION=VALUE")
+            if len(keys) < 2 or (len(keys) == 2 and not isinstance(value, dict)):
+                raise UserError(
+                    f"--set {override}: write it as --set stages.NAME.OPTION=VALUE "
+                    "or --set 'stages.NAME={OPTION: VALUE}'"
+                )
             node, path = self._stage_options(keys[1], override)
+            if len(keys) == 2:
+                if "as" in node:
+                    value.setdefault("as", node["as"])
+                node.clear()
+                node.update(value)
+                self.overridden.add(path)
+                return
             keys = keys[2:]
         for key in keys[:-1]:
             path = (*path, key)
@@ -176,7 +190,9 @@ class _Checker:
         stages = list(self._stages(raw_stages)) if isinstance(raw_stages, list) else []
         known = [entry for entry in stages if entry[1] is not None]
         if source is not None and len(known) == len(stages):
-            self._check_columns(source, [(i, NamedStage(name, stage)) for i, stage, name in known if stage])
+            formats = recipe.output.formats if recipe else []
+            named = [(i, NamedStage(name, stage)) for i, stage, name in known if stage]
+            self._check_columns(source, named, formats)
         train = self._block(Train, data, "train")
         evaluation = self._block(Eval, data, "eval")
         if self.found or recipe is None or source is None:
@@ -282,8 +298,10 @@ class _Checker:
                 self.mistake((*path, *place), f"{who}: {message}" if who else message)
             return None
 
-    def _check_columns(self, source: Source, stages: Iterable[tuple[int, NamedStage]]) -> None:
-        """Each stage must find the columns that it reads, and a column keeps its type."""
+    def _check_columns(
+        self, source: Source, stages: Iterable[tuple[int, NamedStage]], formats: Iterable[str]
+    ) -> None:
+        """Each stage and format must find the columns that it reads, and a column keeps its type."""
         have = source.provides()
         for i, named in stages:
             path = ("stages", i)
@@ -297,6 +315,11 @@ class _Checker:
         for column in AssignShards.reads:
             if column not in have:
                 self.mistake(("output",), f"the output needs column {column}, {_who_writes(column)}")
+        for name in formats:
+            for column in FORMATS[name].reads:
+                if column not in have:
+                    words = f"format {name} needs column {column}, {_who_writes(column)}"
+                    self.mistake(("output", "formats"), words)
 
 
 def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:

@@ -88,7 +88,7 @@ def _grounded(value: Any, caption: str) -> Iterator[str]:
 
 def _annotations(value: Any, caption: str) -> Iterator[str]:
     for annotation in value[:_MOST_BOXES]:
-        crowd = " (a crowd)" if annotation["crowd"] else ""
+        crowd = " (a crowd)" if annotation.get("crowd") else ""
         yield f"{annotation['label']} {_corners(annotation['box'])}{crowd}"
     yield from _rest(len(value) - _MOST_BOXES)
 
@@ -120,6 +120,23 @@ def _conversations(value: Any, caption: str) -> Iterator[str]:
         yield " ".join([f"{turn['role']}:", spoken, *map(_corners, boxes)])
 
 
+def _reply(value: Any, caption: str) -> Iterator[str]:
+    yield _origin(value)
+    yield _short(" ".join(value["text"].split()))
+
+
+def _provenance(value: Any, caption: str) -> Iterator[str]:
+    yield from map(_origin, value)
+
+
+def _origin(value: dict[str, Any]) -> str:
+    """Of a reply or the provenance of a conversation."""
+    tokens = f"{value['tokens_in']:,} tokens in, {value['tokens_out']:,} out"
+    kept = f"request {value['request'][:8]}, prompt {value['prompt'][:8]}"
+    model = f"{value['model']} ({value['backend']})"
+    return f"{value['task']} by {model}: {tokens}, {value['finish_reason']}, {kept}"
+
+
 _SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
     "image": _image,
     "parse": _words,
@@ -128,5 +145,8 @@ _SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
     "candidates": _grounded,
     "boxes": _grounded,
     "annotations": _annotations,
+    "context_regions": _annotations,
     "conversations": _conversations,
+    "reply": _reply,
+    "provenance": _provenance,
 }

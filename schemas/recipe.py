@@ -55,7 +55,9 @@ class Output(Model):
 
     dir: str = Field(min_length=1)
     """Folder or URL of the finished dataset."""
-    formats: list[Literal["webdataset", "parquet", "coco"]] = Field(default=["webdataset"], min_length=1)
+    formats: list[Literal["webdataset", "parquet", "coco", "llava"]] = Field(
+        default=["webdataset"], min_length=1
+    )
     """What to write."""
     shard_size: Size = Field(default=10**9, ge=1)
     """Bytes that a shard holds, about."""

@@ -9,7 +9,8 @@
      "captions": ["a wire hanger with a paper cover"], "metadata": "{\"url\":\"https://...\"}"}
 
 `noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing.
-`conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it). Otherwise
+`conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it), and after it,
+where a language model wrote them, `provenance`: an object for each, `schemas.replies.Provenance`. Otherwise
 every record has the same fields, and `metadata` and `conversations` stay JSON strings: loaders that infer
 a schema from the first samples (`datasets` takes five) silently drop fields which only come later, and
 fail where a list was empty at first.
@@ -63,7 +64,7 @@ def to_record(sample: Mapping[str, Any]) -> Record:
     """The columns of a finished sample -> its record, see the module's example.
 
     Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, and
-    `conversations: list[Conversation]`, if they are there.
+    `conversations: list[Conversation]` and `provenance: list[Provenance]`, parallel, if they are there.
     """
     record: Record = {name: sample[name] for name in ("key", "caption", "width", "height")}
     boxes = sample.get("boxes")
@@ -80,6 +81,8 @@ def to_record(sample: Mapping[str, Any]) -> Record:
     record["metadata"] = sample["metadata"] or "{}"
     if sample.get("conversations") is not None:
         record["conversations"] = conversations.to_json(sample["conversations"])
+    if sample.get("provenance") is not None:
+        record["provenance"] = [origin._asdict() for origin in sample["provenance"]]
     return record
 
 

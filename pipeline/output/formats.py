@@ -1,13 +1,13 @@
 """The formats that a run can write, by the name a recipe gives them.
 
-output: {dir: out/grit, formats: [webdataset, parquet, coco]}
+output: {dir: out/grit, formats: [webdataset, parquet, coco, llava]}
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from pipeline.output.coco import CocoWriter, merge
+from pipeline.output import coco, llava
 from pipeline.output.parquet import ParquetWriter
 from pipeline.output.webdataset import WebdatasetWriter
 
@@ -36,6 +36,8 @@ class Format:
     pattern: str
     reads_images: bool = False
     """Whether `add` needs the image's bytes."""
+    reads: tuple[str, ...] = ()
+    """Columns without which there is nothing to write; the others it takes if they are there."""
     merge: Callable[[Sequence[Callable[[], BinaryIO]], BinaryIO], None] | None = None
     """Set where a split is a single file: joins what the writers of its shards wrote."""
 
@@ -50,7 +52,8 @@ class Format:
 FORMATS: dict[str, Format] = {
     "webdataset": Format(WebdatasetWriter, "data/{split}-{shard:05d}-of-{shards:05d}.tar", reads_images=True),
     "parquet": Format(ParquetWriter, "parquet/{split}-{shard:05d}-of-{shards:05d}.parquet"),
-    "coco": Format(CocoWriter, "coco/{split}.json", merge=merge),
+    "coco": Format(coco.CocoWriter, "coco/{split}.json", merge=coco.merge),
+    "llava": Format(llava.LlavaWriter, "llava/{split}.json", reads=("conversations",), merge=llava.merge),
 }
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp", "tiff": "tiff"}

@@ -9,6 +9,18 @@ import pyarrow.parquet as pq
 from schemas.records import Record, to_record
 
 _REGIONS = pa.list_(pa.list_(pa.float64()))
+_PROVENANCE = pa.struct(
+    {
+        "task": pa.string(),
+        "backend": pa.string(),
+        "model": pa.string(),
+        "prompt": pa.string(),
+        "request": pa.string(),
+        "tokens_in": pa.int64(),
+        "tokens_out": pa.int64(),
+        "finish_reason": pa.string(),
+    }
+)
 SCHEMA = pa.schema(
     {
         "key": pa.string(),
@@ -25,6 +37,7 @@ SCHEMA = pa.schema(
         "captions": pa.list_(pa.string()),
         "metadata": pa.string(),
         "conversations": pa.string(),
+        "provenance": pa.list_(_PROVENANCE),
     }
 )
 """The fields of a record (`schemas/records.py`), one column each; null where the record has none."""

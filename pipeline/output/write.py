@@ -19,7 +19,18 @@ from pipeline.results import Failure, Result, make_result, read_columns, write_r
 from pipeline.store import Store
 
 # Columns that have done their work by now and stand in no record.
-_WORKING = {"shard", "parse", "noun_chunks", "candidates", "annotations", "image_bytes"}
+_WORKING = {
+    "annotations",
+    "candidates",
+    "context",
+    "context_regions",
+    "image_bytes",
+    "noun_chunks",
+    "parse",
+    "reply",
+    "shard",
+    "unsupported",
+}
 
 
 class ShardTask(NamedTuple):

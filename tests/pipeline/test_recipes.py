@@ -68,7 +68,7 @@ colour: blue
         "line 7 select_boxes: min_score: Input should be a valid number",
         "line 8 two stages are called select_boxes",
         "line 9 a stage is written",
-        "line 10 output.formats.0: Input should be 'webdataset', 'parquet' or 'coco'",
+        "line 10 output.formats.0: Input should be 'webdataset', 'parquet', 'coco' or 'llava'",
         "line 10 output.shard_size: a size is written like 500MB",
         "line 11 option colour is not known",
     ):
@@ -159,7 +159,9 @@ def test_overrides_reach_every_place(recipe: Callable[[str], str]) -> None:
     ("override", "message"),
     [
         ("source.count", "write it as --set source.images=DIR"),
+        ("stages=[]", "write it as --set stages.NAME.OPTION=VALUE"),
         ("stages.noun_chunks=3", "write it as --set stages.NAME.OPTION=VALUE"),
+        ("stages.noun_chunk={}", "no stage 'noun_chunk'; did you mean 'noun_chunks'?"),
         ("stages.noun_chunk.model=x", "no stage 'noun_chunk'; did you mean 'noun_chunks'?"),
         ("name.x=1", "name has no options of its own"),
         ("source.count=[", "the value is not YAML"),
@@ -168,6 +170,32 @@ def test_overrides_reach_every_place(recipe: Callable[[str], str]) -> None:
 def test_a_wrong_override_is_one_sentence(override: str, message: str, recipe: Callable[[str], str]) -> None:
     with pytest.raises(UserError, match=message.replace("?", r"\?")):
         load_recipe(recipe(GOOD), [override])
+
+
+def test_an_override_gives_a_stage_other_options(recipe: Callable[[str], str]) -> None:
+    text = GOOD.replace("image_check: {min_side: 8}", "image_check: {min_side: 8, max_pixels: 9, as: looks}")
+    job = load_recipe(
+        recipe(text), ["stages.looks={max_aspect_ratio: 3}", "stages.noun_chunks={batch_size: 3}"]
+    )
+    assert [named.name for named in job.stages] == ["looks", "noun_chunks"]
+    options = job.stages[0].stage.model_dump()
+    assert options["max_aspect_ratio"] == 3
+    assert options["min_side"] != 8
+    assert options["max_pixels"] != 9
+    assert job.stages[1].stage.batch_size == 3
+    [mistake] = mistakes(recipe(text), "stages.looks={min_side: tall}")
+    assert mistake.startswith("--set looks: min_side:")
+
+
+def test_a_format_that_lacks_its_columns_is_refused(recipe: Callable[[str], str]) -> None:
+    text = GOOD.replace("shard_size: 2MB", "formats: [webdataset, llava]")
+    [mistake] = mistakes(recipe(text))
+    assert mistake.startswith(
+        "line 6 format llava needs column conversations, which nothing before it writes; put "
+    )
+    assert "tasks" in mistake
+    assert "parse_replies" in mistake
+    assert mistakes(recipe(GOOD), "output.formats=[llava]")[0].startswith("--set format llava needs")
 
 
 def test_a_mistake_in_an_override_says_so(recipe: Callable[[str], str]) -> None:

@@ -22,3 +22,39 @@ def test_a_conversation_reads_as_one_with_its_boxes_behind() -> None:
         "human: <image> Where is the dog?",
         "assistant: A dog. [0.100 0.200 0.500 0.900] [0.100 0.200 0.500 0.900]",
     ]
+
+
+def test_a_reply_says_who_wrote_it_and_then_what() -> None:
+    origin = {
+        "task": "conversation",
+        "backend": "openai",
+        "model": "gpt-4o-2024-11-20",
+        "prompt": "54cec7e6b82e9390",
+        "request": "b2c4" * 16,
+        "tokens_in": 1812,
+        "tokens_out": 143,
+        "finish_reason": "stop",
+    }
+    columns = {
+        "reply": {**origin, "text": "Question:\nWhat?\n===\nAnswer:\nA dog.\x1b"},
+        "provenance": [origin],
+    }
+    story = Story("key", "part", 3, [Chapter("generate", "kept", columns=columns)])
+    lines = [line.strip() for line in story_lines(story)]
+    said = (
+        "conversation by gpt-4o-2024-11-20 (openai): 1,812 tokens in, 143 out, stop, request b2c4b2c4, "
+        "prompt 54cec7e6"
+    )
+    assert lines[2:] == [
+        f"reply          {said}",
+        "Question: What? === Answer: A dog.\\x1b",
+        f"provenance     {said}",
+    ]
+
+
+def test_boxes_that_a_model_was_told_of_are_listed_like_annotations() -> None:
+    columns = {"context_regions": [{"label": "dog", "box": box(0.1, 0.2, 0.5, 0.9)}]}
+    story = Story("key", "part", 3, [Chapter("context", "kept", columns=columns)])
+    assert [line.strip() for line in story_lines(story)][2:] == [
+        "context_regions dog [0.100 0.200 0.500 0.900]"
+    ]

@@ -10,6 +10,7 @@ from schemas.boxes import Box
 from schemas.columns import GroundedBox, ImageRef, Span
 from schemas.conversations import Conversation, Turn, from_json
 from schemas.records import Region, to_json, to_record
+from schemas.replies import Provenance
 
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
 CHUNK, COVER = Box(0.0194, 0.0276, 0.9593, 0.9695), Box(0.0196, 0.3105, 0.9622, 0.9603)
@@ -71,6 +72,13 @@ def test_conversations_come_last_as_one_string_and_change_nothing_else():
         to_json(record) == to_json(to_record(SAMPLE)) == to_json(to_record(SAMPLE | {"conversations": None}))
     )
     assert to_record(SAMPLE | {"conversations": []})["conversations"] == "[]"
+
+
+def test_provenance_follows_the_conversations_it_belongs_to():
+    origin = Provenance("conversation", "openai", "gpt-4o-2024-11-20", "3f9a", "b2c4", 812, 143, "stop")
+    record = to_record(SAMPLE | {"conversations": [Conversation([])], "provenance": [origin]})
+    assert list(record)[-2:] == ["conversations", "provenance"]
+    assert [Provenance(**found) for found in json.loads(to_json(record))["provenance"]] == [origin]
 
 
 def test_parallel_columns_of_different_length_are_refused():

@@ -15,7 +15,9 @@ from PIL import Image
 from pipeline.output.coco import merge
 from pipeline.output.formats import FORMATS, image_extension
 from pipeline.output.webdataset import MAX_STEM, member_stem
+from schemas.conversations import Conversation, Turn
 from schemas.records import to_record
+from schemas.replies import Provenance
 
 
 def write(name, samples, extension="jpg"):
@@ -62,6 +64,7 @@ def no_hub(tmp_path, monkeypatch):
         ("webdataset", "train", 3, "data/train-00003-of-00042.tar"),
         ("parquet", "validation", 41, "parquet/validation-00041-of-00042.parquet"),
         ("coco", "test", 0, "coco/test.json"),
+        ("llava", "train", 41, "llava/train.json"),
     ],
 )
 def test_paths(name, split, shard, path):
@@ -70,6 +73,11 @@ def test_paths(name, split, shard, path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_same_samples_same_bytes(name, samples):
+    turns = [
+        Turn("human", "caption", "<image>\nWhat is it?", [], []),
+        Turn("assistant", "caption", "A.", [], []),
+    ]
+    samples = [({**sample, "conversations": [Conversation(turns)]}, image) for sample, image in samples]
     assert write(name, samples) == write(name, samples)
     assert write(name, samples) != write(name, samples[::-1])
 
@@ -199,9 +207,12 @@ def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
     monkeypatch.setattr("pipeline.output.parquet.ROW_GROUP", 3)
     samples[2] = (make_sample(2, boxes=None, ref_exps=None), b"")
     samples[3] = (make_sample(3, conversations=[]), b"")
+    origin = Provenance("conversation", "openai", "gpt-4o", "3f9a", "b2c4", 812, 143, "stop")
+    samples[4] = (make_sample(4, conversations=[], provenance=[origin]), b"")
     parquet = pq.ParquetFile(io.BytesIO(write("parquet", samples)))
     assert [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)] == [3, 3, 1]
-    absent = {"noun_chunks": None, "ref_exps": None, "boxes": None, "conversations": None}
+    optional = ["noun_chunks", "ref_exps", "boxes", "conversations", "provenance"]
+    absent = dict.fromkeys(optional)
     rows = parquet.read(use_threads=False).to_pylist()
     assert rows == [absent | to_record(sample) for sample, _ in samples]
     assert parquet.schema_arrow.names[:6] == [

@@ -1,0 +1,56 @@
+"""The json that LLaVA's and ShareGPT4V's own loaders read: conversations about images, one file a split.
+
+    [{"id": "000000033471", "image": "000000033471.jpg", "conversations": [
+        {"from": "human", "value": "<image>\\nWhat colour is the bus?"},
+        {"from": "gpt", "value": "The bus is white and red."}]}, ...]
+
+One entry for each conversation. `image` is the member's name in the webdataset shards, whatever the source
+was: after `tar xf` of those, the folder is the loaders' `image_folder`. Where a sample is an image of COCO,
+that is also the name of COCO's own file, and the folder of the photographs does as well. Boxes are written
+as LLaVA's data has them, `[0.123, 0.456, 0.789, 0.900]` of the whole image.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from pipeline.output.webdataset import member_stem
+from schemas.conversations import ASSISTANT, HUMAN, render
+from schemas.dialects import DIALECTS
+from schemas.records import to_json
+
+SPEAKERS = {HUMAN: "human", ASSISTANT: "gpt"}
+
+
+class LlavaWriter:
+    """A shard's fragment: a line for each conversation."""
+
+    def __init__(self, file: BinaryIO, extension: str) -> None:
+        self._file = file
+        self._extension = extension
+
+    def add(self, sample: Mapping[str, Any], image: bytes) -> None:
+        stem = member_stem(sample["key"])
+        size = sample["width"], sample["height"]
+        for number, conversation in enumerate(sample["conversations"]):
+            turns = render(conversation, DIALECTS["llava"], size)
+            entry = {
+                # No stem has a dot, so no other sample's id can be the same.
+                "id": f"{stem}.{number}" if number else stem,
+                "image": f"{stem}.{self._extension}",
+                "conversations": [{"from": SPEAKERS[role], "value": text} for role, text in turns],
+            }
+            self._file.write(to_json(entry) + b"\n")
+
+    def close(self) -> None:
+        """Nothing is left to write: a fragment has no end mark."""
+
+
+def merge(fragments: Sequence[Callable[[], BinaryIO]], out: BinaryIO) -> None:
+    """The fragments of a split, in order, each as a function that opens it -> the split's json."""
+    between = b"[\n"
+    for open_fragment in fragments:
+        with open_fragment() as lines:
+            for line in lines:
+                out.write(between + line.rstrip(b"\n"))
+                between = b",\n"
+    out.write(b"\n]\n" if between == b",\n" else b"[]\n")
