@@ -54,6 +54,9 @@ class Stage(BaseModel):
     gpus: float | None = Field(default=0, ge=0)
     """GPUs that a worker of this stage holds; null takes one if the machine has any."""
 
+    def works_for(self, dataset: str) -> None:
+        """Is told the name of the dataset once, before anything else. For stages that keep books."""
+
     def problems(self) -> list[str]:
         """Mistakes in the options that need a look at the machine: a model that is not installed,
         a missing file. One sentence with the fix for each. Must be quick and load no model."""

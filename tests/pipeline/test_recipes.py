@@ -238,3 +238,16 @@ def test_aliases_cannot_blow_a_recipe_up(recipe: Callable[[str], str]) -> None:
 def test_a_recipe_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(UserError, match="one of ours: .*grit"):
         load_recipe("gritty")
+
+
+def test_a_stage_that_keeps_books_is_told_for_whom(
+    recipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
+    text = (
+        "name: mine\nsource: {type: scenes}\nstages:\n  - image_check\n"
+        "  - context: {boxes: none}\n  - generate: {backend: openai, model: m}\noutput: {dir: o}\n"
+    )
+    assert load_recipe(recipe(text)).stages[-1].stage.model_dump()["account"] == "mine"
+    job = load_recipe(recipe(text), ["stages.generate.account=ours"])
+    assert job.stages[-1].stage.model_dump()["account"] == "ours"

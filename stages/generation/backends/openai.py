@@ -86,8 +86,10 @@ class Paid(Generate):
     """Most tokens that an image counts for the model; 1,445 is the most for gpt-4o, and gpt-4o-mini counts up
     to 48,169. Estimates and `max_cost` build on it."""
     account: str = ""
-    """Name that spending is booked under; recipes of one name share their `max_cost`. Without a name, it
-    is that of all runs with the same model, prompts and parameters."""
+    """Name that spending is booked under, the recipe's if left out; what has one name shares a `max_cost`."""
+
+    def works_for(self, dataset: str) -> None:
+        self.account = self.account or dataset
 
     def problems(self) -> list[str]:
         found = super().problems()
