@@ -1,4 +1,4 @@
-# make demo   sets up .venv and runs recipes/quickstart.yaml to the end
+# make demo   sets up .venv, makes two datasets of drawn scenes, trains a small model on one and scores it
 # make test   sets up .venv, lints, type-checks and passes the tests
 #
 # Needs python3 (3.11 or newer) and nothing else. Versions are those of constraints.txt, which were
@@ -12,6 +12,7 @@ BIN = $(VENV)/bin
 
 demo: $(VENV)/ready
 	$(BIN)/pipeline run recipes/quickstart.yaml
+	$(BIN)/pipeline run recipes/scenes_small.yaml --then train,eval
 
 test: $(VENV)/ready lint
 	$(BIN)/python -m pytest
@@ -22,7 +23,8 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
-	for name in noun_chunks engine_share shard_writing resume_startup memory curation scale; do \
+	for name in noun_chunks engine_share shard_writing resume_startup memory curation scale \
+	  loader step_time generation honest_loop gpu_kosmos2; do \
 	  $(BIN)/python -m tests.bench.$$name || exit 1; done
 
 # torch goes first and alone: its CPU build is enough, and no other package may pull another one in.

@@ -197,13 +197,13 @@ class _Checker:
         evaluation = self._block(Eval, data, "eval")
         if self.found or recipe is None or source is None:
             raise RecipeError(self.name, [message for _, message in sorted(self.found, key=lambda m: m[0])])
-        named = [NamedStage(name, stage) for _, stage, name in known if stage]
-        for one in named:
+        chosen = [NamedStage(name, stage) for _, stage, name in known if stage]
+        for one in chosen:
             one.stage.works_for(recipe.name)
         return Job(
             name=recipe.name,
             source=source,
-            stages=named,
+            stages=chosen,
             output=recipe.output,
             max_failed_fraction=recipe.max_failed_fraction,
             train=train,

@@ -2,9 +2,9 @@
 
     python -m tests.bench.honest_loop [--steps 800] [--work DIR]
 
-recipes/scenes_small.yaml is run, then its model is trained three times, from the same first weights, on the same
-images and questions in the same order: on the boxes as they are, with half of them moved, with all of them
-shuffled among the questions. Each is asked about the same held-out images. Shuffled boxes must score as
+recipes/scenes_small.yaml is run, then its model is trained three times, from the same first weights, on the
+same images and questions in the same order: on the boxes as they are, with half of them moved, with all of
+them shuffled among the questions. Each is asked about the same held-out images. Shuffled boxes must score as
 a constant box does, and half-jittered ones clearly below clean ones, or the score would be none. An untrained
 model comes for comparison. Some 15 minutes on two cores; trainings that are done are not done again.
 """

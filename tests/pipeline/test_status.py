@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.plan import Parts, Plan, make_plan
+from pipeline.plan import Parts, Plan, Resources, make_plan
 from pipeline.progress import Progress
 from pipeline.recipes import load_recipe
 from pipeline.run import run
@@ -46,7 +46,7 @@ def test_before_a_run_nothing_is_done_and_shards_are_not_known(plan: Plan, work:
     assert [step.units for step in found.values()] == [4, 4, 4, 4, 4, None]
     assert all(step.total.rows_in == 0 for step in found.values())
     assert found["caption_check"].versions.keys() == {"boilerplate", "unicode"}
-    assert found["source"].resources == (1, 0)
+    assert found["source"].resources == Resources(1, 0)
 
 
 def test_after_a_run_all_is_done_and_the_funnel_is_the_run_s(plan: Plan, work: Store) -> None:

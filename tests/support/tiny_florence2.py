@@ -19,7 +19,7 @@ IMAGE_TOKENS = 1 + (SIDE // 8) ** 2
 
 HIDDEN = 64
 
-POST_PROCESSING = {
+POST_PROCESSING: dict[str, dict[str, int]] = {
     task: {} for task in ("pure_text", "description_with_bboxes", "bboxes", "phrase_grounding", "polygons")
 }
 

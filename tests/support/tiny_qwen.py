@@ -64,7 +64,8 @@ def tiny_processor(model_type: str, patch_size: int = 14, **limits: int) -> Any:
         extra_special_tokens=SPECIAL[3:],
     )
     pictures = transformers.Qwen2VLImageProcessorPil(patch_size=patch_size, **{**LIMITS, **limits})
-    return adapter_for(model_type).processor_type(
+    family: Any = adapter_for(model_type)
+    return family.processor_type(
         image_processor=pictures, tokenizer=tokenizer, chat_template=TEMPLATE
     )
 
@@ -91,7 +92,7 @@ def _model(model_type: str, processor: Any, patch_size: int) -> Any:
         "vision_end_token_id": ids("<|vision_end|>"),
         "tie_word_embeddings": True,
     }
-    vision = {"depth": 2, "hidden_size": HIDDEN, "num_heads": HEADS, "patch_size": patch_size}
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": HIDDEN, "num_heads": HEADS, "patch_size": patch_size}
     if model_type == "qwen2_vl":
         vision = {"depth": 2, "embed_dim": HIDDEN, "hidden_size": HIDDEN, "num_heads": HEADS, "mlp_ratio": 2}
         config = transformers.Qwen2VLConfig(text_config=text, vision_config=vision, **tokens)
