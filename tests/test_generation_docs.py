@@ -1,5 +1,6 @@
 """Every command of docs/generation.md is one that the recipes take."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_there_are_commands() -> None:
 def test_recipes_take_the_options(words: list[str], coco_mini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none of ours")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    overrides = [value for flag, value in zip(words, words[1:], strict=False) if flag == "--set"]
+    overrides = [value for flag, value in itertools.pairwise(words) if flag == "--set"]
     source = f"{{type: coco, images: {coco_mini}/images, captions: {coco_mini}/captions.json, "
     source += f"instances: {coco_mini}/instances.json, per: image}}"
     try:
