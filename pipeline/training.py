@@ -58,6 +58,7 @@ def evaluate(job: Job, progress: Callable[[str, int, int], None]) -> "Report":
     """
     _check_packages()
     import torch
+    from transformers.utils import logging as transformers_logging
 
     from trainer.evaluate import evaluate as score
     from trainer.models.load import load
@@ -65,6 +66,7 @@ def evaluate(job: Job, progress: Callable[[str, int, int], None]) -> "Report":
     from trainer.score_table import score_markdown
     from trainer.sets import load_sets
 
+    transformers_logging.disable_progress_bar()
     options = job.eval
     model, is_ours = _model(job, options)
     sets = load_sets(options, options.data or job.output.dir)

@@ -65,9 +65,7 @@ def tiny_processor(model_type: str, patch_size: int = 14, **limits: int) -> Any:
     )
     pictures = transformers.Qwen2VLImageProcessorPil(patch_size=patch_size, **{**LIMITS, **limits})
     family: Any = adapter_for(model_type)
-    return family.processor_type(
-        image_processor=pictures, tokenizer=tokenizer, chat_template=TEMPLATE
-    )
+    return family.processor_type(image_processor=pictures, tokenizer=tokenizer, chat_template=TEMPLATE)
 
 
 def _model(model_type: str, processor: Any, patch_size: int) -> Any:
