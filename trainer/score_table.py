@@ -16,7 +16,8 @@ BASELINES = ("best constant box", "shuffled boxes")
 _EXPLAINED = (
     "All times 100, with the 95 % interval of other images. Ceiling: what perfect answers score after the "
     "rounding of {dialect}. Constant: the one box that hits most; shuffled: the true boxes on other "
-    "questions; neither needs a look at the image. Unparsable answers count as wrong, those of a judge do not count."
+    "questions; neither needs a look at the image. Unparsable answers count as wrong, those of a judge do "
+    "not count."
 )
 
 
