@@ -13,6 +13,9 @@ from pipeline.results import read_columns
 from pipeline.store import Store
 from schemas.columns import Columns, arrow_type, from_arrow, to_arrow
 
+SHARDS = "shards.json"
+"""The list of shards, in the folder of the sketches that it was made from."""
+
 
 class StoredSketches:
     """The sketches of all parts, in order, from the results of a sketch step."""
@@ -66,10 +69,10 @@ class Decisions:
 def write_shards(plan: Plan, store: Store, shards: Sequence[Shard]) -> None:
     """Keeps the list of shards beside the decision that it follows from."""
     text = json.dumps([asdict(shard) for shard in shards])
-    store.write(f"{plan.sharding.folder}/shards.json", text.encode())
+    store.write(f"{plan.sharding.folder}/{SHARDS}", text.encode())
 
 
 def read_shards(plan: Plan, store: Store) -> list[Shard] | None:
     """The list of shards, or None if they have not been decided on yet."""
-    name = f"{plan.sharding.folder}/shards.json"
+    name = f"{plan.sharding.folder}/{SHARDS}"
     return [Shard(**shard) for shard in json.loads(store.read(name))] if store.exists(name) else None

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from schemas.columns import Columns, Reject
 from stages.base import GlobalStage, Sketches, Stage
@@ -35,6 +36,26 @@ class RaisesOn(Stage):
             if self.word in caption:
                 raise ValueError(f"cannot bear {self.word}")
         return {"fine": [True] * len(batch["caption"])}
+
+
+class NeedsServer(Stage):
+    """Is served only while a file stands, as by a server that may be down."""
+
+    reads = ("key",)
+    writes = {"served": bool}
+
+    up: str
+    raises: bool = False
+
+    def process(self, batch: Columns) -> Columns:
+        def served(key: str) -> bool | Reject:
+            if Path(self.up).exists() or int(key.rpartition("_")[0][-2:]) % 5:
+                return True
+            if self.raises:
+                raise TimeoutError("nobody answers")
+            return Reject("server_error", "nobody answers")
+
+        return {"served": [served(key) for key in batch["key"]]}
 
 
 class DiesOn(Stage):
