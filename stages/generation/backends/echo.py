@@ -42,7 +42,8 @@ class Echo:
     """The backend's interface without a model behind it."""
 
     async def complete(self, request: ChatRequest) -> Completion:
-        said = " ".join(request.messages[-1].text.split("\n", 1)[0].split())[:500] or "nothing"
+        said = " ".join(request.messages[-1].text.split("\n", 1)[0].split())[:500] or "Nothing"
+        said = said if said.endswith((".", "!", "?")) else f"{said}."  # else it would look cut off
         text = _in_form(request, said)
         tokens_in = likely_tokens(message.text for message in request.messages)
         return Completion("echo", "echo", text, "stop", tokens_in, likely_tokens([text]))
