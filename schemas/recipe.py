@@ -8,6 +8,7 @@ stages:
 output: {dir: out/grit, formats: [webdataset, parquet], shard_size: 1GB, splits: {validation: 0.02}}
 train: {model: microsoft/kosmos-2-patch14-224}
 eval: {sets: [validation]}
+card: {license: cc-by-4.0, source: "Photographs of COCO, each under its own licence."}
 """
 
 import re
@@ -67,6 +68,21 @@ class Output(Model):
     """Another number deals the images to the splits anew."""
 
 
+class Card(Model):
+    """What only its maker can say of a dataset, for the card that is published with it."""
+
+    license: str = Field(default="unknown", pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    """Of the whole dataset, as the Hub spells it: `cc-by-4.0`, `apache-2.0`, `other`, `unknown`."""
+    license_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Where the licence can be read, needed for `other`."""
+    language: list[Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")]] = []
+    """Of the captions, such as `[en]`.  [default: that of the model which parses them]"""
+    source: str = ""
+    """Where images and captions come from, and under which terms."""
+    citation: str = ""
+    """How to cite the dataset, in BibTeX."""
+
+
 class Recipe(Model):
     """A recipe as written, before its source and stages are looked up."""
 
@@ -81,5 +97,6 @@ class Recipe(Model):
     """Options of `pipeline train` (`schemas/training.py`)."""
     eval: dict[str, Any] | None = None
     """Options of `pipeline eval` (`schemas/training.py`)."""
+    card: Card = Card()
     max_failed_fraction: float = Field(default=0.05, ge=0, le=1)
     """The run stops when more than this share of the rows of a stage failed with an exception."""

@@ -1,0 +1,177 @@
+"""All that a card says, read from a finished dataset."""
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.output.finish import REPORT, STATS, SUMS
+from pipeline.output.scores import scores_in
+from pipeline.recipes import RECORDED
+from pipeline.sources.tars import members
+from pipeline.stats.measure import Stats
+from pipeline.stats.read import finished_files
+from pipeline.store import Store
+from schemas.errors import UserError
+from schemas.recipe import Card
+from stages.registry import stage_class
+
+_SECRET = re.compile(r"(^|_)(api_key|token|secret|password)$")
+_LOCAL = re.compile(r"(/|~|file:|[A-Za-z]:[\\/])")
+_SPACY_MODEL = re.compile(r"([a-z]{2,3})_\w+_(sm|md|lg|trf)")
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """A stage of the recipe, with every option that decides what it gives."""
+
+    name: str
+    kind: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a finished dataset."""
+
+    card: Card
+    recipe: Mapping[str, Any]
+    """As recorded beside the dataset, with nothing in it of the machine that made it."""
+    stages: tuple[StageFacts, ...]
+    summary: Mapping[str, Any]
+    """`stats.json`: splits, funnel, versions."""
+    stats: Stats
+    files: Mapping[str, str]
+    """{file: SHA-256}."""
+    sizes: Mapping[str, int]
+    image_extensions: tuple[str, ...]
+    """Of the images in the shards; a split has only one."""
+    scores: str
+    """The section of the report, with its heading; empty if nothing was scored."""
+    fingerprint: str
+    """Of the checksums: the same for the same bytes."""
+
+    @property
+    def name(self) -> str:
+        return str(self.recipe["name"])
+
+    @property
+    def splits(self) -> list[str]:
+        return list(self.summary["splits"])
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """As the recipe's card says, or else that of the model which parsed the captions."""
+        if self.card.language:
+            return self.card.language
+        models = [str(stage.options.get("model", "")) for stage in self.stages if stage.kind == "noun_chunks"]
+        return sorted({match[1] for model in models if (match := _SPACY_MODEL.fullmatch(model))})
+
+    @property
+    def models(self) -> list[str]:
+        """That found boxes; the source's own annotations are no model."""
+        return [name for name in self.stats.box_models if name != "annotations"]
+
+    def has_stage(self, kind: str) -> bool:
+        """Whether the recipe has a stage of a kind."""
+        return any(stage.kind == kind for stage in self.stages)
+
+    def has(self, suffix: str) -> bool:
+        """Whether there are files of a format: `has(".tar")`."""
+        return any(name.endswith(suffix) for name in self.files)
+
+
+def gather(output: Store, stats: Stats, card: Card | None) -> Facts:
+    """Reads what a run left in its output folder. `card` stands in for that of the recorded recipe.
+
+    Raises `UserError` where the dataset is not finished or what lies beside it is damaged.
+    """
+    files = finished_files(output)
+    try:
+        recipe = yaml.safe_load(output.read(RECORDED))
+        summary = json.loads(output.read(STATS))
+        chosen = card or Card.model_validate(recipe.get("card") or {})
+        stages = tuple(map(_stage, recipe["stages"]))
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{RECORDED} or {STATS} in {output.root} is missing or damaged ({error}); "
+            "`pipeline run` writes them anew"
+        ) from error
+    return Facts(
+        card=chosen,
+        recipe=public({key: value for key, value in recipe.items() if key != "card"}),
+        stages=stages,
+        summary=summary,
+        stats=stats,
+        files=files,
+        sizes={name: output.size(name) or 0 for name in files},
+        image_extensions=_image_extensions(output, files),
+        scores=scores_in(output.read(REPORT).decode()) if output.exists(REPORT) else "",
+        fingerprint=hashlib.sha256(output.read(SUMS)).hexdigest()[:16],
+    )
+
+
+def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:
+    """Read off the first member of the first shard of every split."""
+    found = set()
+    for name in files:
+        if re.search(r"-00000-of-\d+\.tar$", name):
+            with output.open(name) as file:
+                found |= {member.name.rpartition(".")[2] for member in islice(members(file), 1)}
+    return tuple(sorted(found))
+
+
+def gritmill_version() -> str:
+    """Of the installed package; "(not installed)" in a checkout that is not."""
+    try:
+        return importlib.metadata.version("gritmill")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def public(value: Any, key: str = "") -> Any:
+    """A recipe's value without what is nobody's business: folders of the machine, keys, passwords.
+
+    >>> public({"images": "/home/ann/photos/", "url": "https://ann:pw@host/a.tar?sig=1"})
+    {'images': '.../photos', 'url': 'https://host/a.tar'}
+    """
+    if isinstance(value, Mapping):
+        return {name: public(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [public(item, key) for item in value]
+    if not isinstance(value, str):
+        return value
+    if _SECRET.search(key):
+        return "***"
+    if "://" in value and not value.startswith("file:"):
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            return "***"
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    if _LOCAL.match(value):
+        return ".../" + re.split(r"[\\/]", value.rstrip("\\/"))[-1]
+    return value
+
+
+def _stage(entry: Any) -> StageFacts:
+    """Options with their defaults. Nothing that is not ours is imported: then only those written down."""
+    [(kind, written)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
+    options = {name: value for name, value in (written or {}).items() if name != "as"}
+    name = str((written or {}).get("as", kind))
+    if ":" not in kind:
+        try:
+            stage = stage_class(kind, options).model_validate(options)
+        except (UserError, ValidationError, ModuleNotFoundError):  # of another version of gritmill
+            return StageFacts(name, kind, public(options))
+        options = stage.model_dump(mode="json", exclude=set(stage.inert))
+    return StageFacts(name, kind, public(options))
