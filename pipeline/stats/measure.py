@@ -1,7 +1,7 @@
 """Counts and distributions of a dataset, gathered in one pass.
 
-What is held grows with the number of different images, captions and nouns, by some tens of bytes each,
-and not with the samples; quantiles are read off histograms. The language of the captions is not guessed:
+What is held grows with the number of different images, captions and nouns, by some hundred bytes each,
+and not with the boxes; quantiles are read off histograms. The language of the captions is not guessed:
 nothing small does so honestly for texts of ten words.
 """
 

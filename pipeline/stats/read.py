@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from pipeline.output.checksums import parse_sums
-from pipeline.output.finish import STATS, SUMS
+from pipeline.output.finish import REPORT, STATS, SUMS
 from pipeline.output.formats import EXTENSIONS
 from pipeline.sources.tars import BrokenArchive, members
 from pipeline.store import Store
@@ -41,6 +41,8 @@ def read_samples(folder: Store) -> Iterator[Read]:
     Raises `UserError` where the dataset has neither shards nor Parquet, is damaged, or has lost samples.
     """
     files = sorted(finished_files(folder))
+    if not files:
+        raise UserError(f"{folder.root} has no samples: {REPORT} says at which step they were rejected")
     shards = [name for name in files if name.endswith(".tar")]
     tables = [name for name in files if name.endswith(".parquet")]
     if not shards and not tables:

@@ -161,6 +161,7 @@ def cut(path: Path) -> None:
             lambda folder: (folder / "SHA256SUMS").write_text(f"{'0' * 64}  coco/train.json\n"),
             "neither shards",
         ),
+        (lambda folder: (folder / "SHA256SUMS").write_text(""), "has no samples"),
         (lambda folder: (folder / "data" / "train-00000-of-00001.tar").unlink(), "cannot be read"),
         (lambda folder: cut(folder / "data" / "train-00000-of-00001.tar"), "cannot be read"),
         (

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ def card_of(folder: Path, **arguments) -> str:
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
-def front_matter(card: str) -> dict:
+def front_matter(card: str) -> dict[str, Any]:
     return yaml.safe_load(card.split("---\n")[1])
 
 
