@@ -313,6 +313,35 @@ def verify(
 
 
 @app.command()
+def stats(
+    dataset: Annotated[str, typer.Argument(help="The folder or URL of a finished dataset.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Count images, phrases and boxes of a dataset, beside the published figures of GRIT and others."""
+    from pipeline.stats import dataset_stats, stats_table
+
+    found = dataset_stats(dataset)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        console.print(stats_table(found))
+
+
+@app.command()
+def card(recipe: RecipeArgument, set_: SetOption = None) -> None:
+    """Write the dataset's card (README.md) and its Croissant description; your own text in it stays."""
+    from pipeline.card import CARD, CROISSANT, write_card
+    from pipeline.recipes import load_recipe
+    from pipeline.store import Store
+    from schemas.recipe import Card
+
+    job = load_recipe(recipe, set_ or [])
+    output = Store(job.output.dir)
+    write_card(output, Card.model_validate(job.data.get("card") or {}))
+    typer.echo(f"{output.url(CARD)}\n{output.url(CROISSANT)}")
+
+
+@app.command()
 def doctor() -> None:
     """Say what is installed here and what is missing for which part."""
     from pipeline.doctor import examine

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(120)
 Write = Callable[..., Path]
 COMMANDS = [
     *("run", "plan", "status", "why", "stages", "verify", "doctor"),
-    *("train", "eval", "compare", "retry", "dialects"),
+    *("train", "eval", "compare", "retry", "stats", "card", "dialects"),
 ]
 
 
@@ -148,6 +148,12 @@ def test_a_run_and_what_one_wants_to_know_around_it(pipeline: Call, small: Path,
 
     said = pipeline("verify", tmp_path / "out")
     assert said.status == 0 and f"{made['samples']} samples" in said.out and "0 errors" in said.out
+    said = pipeline("stats", tmp_path / "out")
+    assert said.status == 0 and re.search(r"images +\d", said.out) and "RefCOCO" in said.out
+    assert json.loads(pipeline("stats", tmp_path / "out", "--json").out)
+    said = pipeline("card", small)
+    assert said.status == 0, said.err
+    assert (tmp_path / "out" / "README.md").read_text().startswith("---\n")
     shard = next((tmp_path / "out" / "data").glob("*.tar"))
     shard.write_bytes(shard.read_bytes()[:-9000])
     assert pipeline("verify", tmp_path / "out").status == 1
