@@ -384,17 +384,29 @@ def _trouble(error: BaseException, repo: str) -> _Trouble | None:
     from huggingface_hub.errors import HfHubHTTPError
 
     response = next((c.response for c in _causes(error) if isinstance(c, HfHubHTTPError)), None)
-    if response is None:
-        # The HTTP client's own base class: which client it is differs between versions of the library.
-        if any(isinstance(cause, (HfHubHTTPError.__bases__[0], ConnectionError)) for cause in _causes(error)):
-            last = list(_causes(error))[-1]
-            return _Trouble(f"the hub cannot be reached ({last}); push again, what is uploaded is kept", True)
-        if isinstance(error, ValueError) and str(error).startswith(("Invalid metadata", "LFS batch API")):
-            return _Trouble(f"the hub refuses what is pushed: {_one_line(error)}", False)
-        return None
-    said = _one_line(response.headers.get("x-error-message") or getattr(error, "server_message", "") or "")
-    said = f" ({said})" if said else ""
-    status = response.status_code
+    if response is not None:
+        message = response.headers.get("x-error-message") or getattr(error, "server_message", "")
+        return _refusal(response.status_code, repo, _one_line(message or ""), _asked_wait(response.headers))
+    # The HTTP client's own base class: which client it is differs between versions of the library.
+    of_network = (HfHubHTTPError.__bases__[0], ConnectionError)
+    if lost := next((cause for cause in _causes(error) if isinstance(cause, of_network)), None):
+        # Xet, the hub's newer file storage, has a client of its own, which says all with a ConnectionError.
+        xet = re.search(r"HTTP status \w+ error \((\d{3}).*/xet-\w+-token/", str(lost))
+        if xet and xet[1] == "404":
+            return _Trouble("this hub has no Xet storage; set HF_HUB_DISABLE_XET=1 and push again", False)
+        if xet:
+            return _refusal(int(xet[1]), repo, "", 0)
+        return _Trouble(
+            f"the hub cannot be reached ({_one_line(lost)}); push again, what is uploaded is kept", True
+        )
+    if isinstance(error, ValueError) and str(error).startswith(("Invalid metadata", "LFS batch API")):
+        return _Trouble(f"the hub refuses what is pushed: {_one_line(error)}", False)
+    return None
+
+
+def _refusal(status: int, repo: str, message: str, wait: int) -> _Trouble:
+    """What an answer other than yes means; `message` is what the hub says itself."""
+    said = f" ({message})" if message else ""
     if status == 401:
         return _Trouble(
             f"the hub does not accept the token{said}; `hf auth login`, or set HF_TOKEN anew", False
@@ -411,10 +423,10 @@ def _trouble(error: BaseException, repo: str) -> _Trouble | None:
         return _Trouble(f"somebody else is writing to {repo}{said}; push again when that has ended", True)
     if status == 429:
         text = f"the hub has had too many requests{said}; push again later, what is uploaded is kept"
-        return _Trouble(text, True, _asked_wait(response.headers))
+        return _Trouble(text, True, wait)
     if status >= 500:
         text = f"the hub has a problem of its own, {status}{said}; push again later, what is uploaded is kept"
-        return _Trouble(text, True, _asked_wait(response.headers))
+        return _Trouble(text, True, wait)
     return _Trouble(f"the hub refuses what is pushed, {status}{said}", False)
 
 

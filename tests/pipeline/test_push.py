@@ -363,6 +363,20 @@ def test_a_bad_request_is_told(hub: Hub, push: Push, waits: list[float]) -> None
         push()
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(None, "no Xet storage; set HF_HUB_DISABLE_XET=1"), (403, "may not write")]
+)
+def test_a_hub_without_xet(
+    status: int | None, words: str, hub: Hub, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    if status:
+        hub.fail("xet-write-token", status, times=99)
+    with pytest.raises(UserError, match=words):
+        push()
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_pushes_cut_at_any_moment_end_complete_with_nothing_sent_twice(
     seed: int, dataset: Path, hub: Hub, push: Push, waits: list[float], monkeypatch: pytest.MonkeyPatch
