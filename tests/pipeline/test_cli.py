@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(120)
 Write = Callable[..., Path]
 COMMANDS = [
     *("run", "plan", "status", "why", "stages", "verify", "doctor"),
-    *("train", "eval", "compare", "retry", "stats", "card", "dialects"),
+    *("train", "eval", "compare", "retry", "stats", "card", "push", "dialects"),
 ]
 
 
