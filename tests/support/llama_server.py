@@ -21,7 +21,7 @@ def weights() -> Path | None:
 
 
 def main() -> None:
-    import xllamacpp  # type: ignore[import-not-found,unused-ignore]
+    import xllamacpp
 
     file = weights()
     if file is None:
