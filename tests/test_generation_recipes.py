@@ -151,3 +151,16 @@ def test_the_options_of_the_local_captioner_are_its_own() -> None:
     made = TransformersGenerate.model_validate(options)
     assert made.image
     assert not made.solo
+
+
+def test_a_key_is_written_nowhere(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-that-nobody-may-ever-read"
+    monkeypatch.setenv("GRITMILL_REPLIES", str(tmp_path / "replies"))
+    monkeypatch.setenv("MY_KEY", key)
+    with ChatServer() as server:
+        options = f"base_url: {server.url}, api_key_env: MY_KEY, model: m, prompts: conversation"
+        make("llava_instruct", f"stages.generate={{backend: openai, {options}}}")
+        assert server.calls
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.relative_to(tmp_path).parts[0] for path in files} >= {"out", "out.work", "replies"}
+    assert [path for path in files if key.encode() in path.read_bytes()] == []
