@@ -1,0 +1,18 @@
+"""`pipeline card`: the dataset's card."""
+
+import typer
+
+from pipeline.commands.common import RecipeArgument, SetOption
+
+
+def card(recipe: RecipeArgument, set_: SetOption = None) -> None:
+    """Write the dataset's card (README.md) and its Croissant description; your own text in it stays."""
+    from pipeline.card import CARD, CROISSANT, write_card
+    from pipeline.recipes import load_recipe
+    from pipeline.store import Store
+    from schemas.recipe import Card
+
+    job = load_recipe(recipe, set_ or [])
+    output = Store(job.output.dir)
+    write_card(output, Card.model_validate(job.data.get("card") or {}))
+    typer.echo(f"{output.url(CARD)}\n{output.url(CROISSANT)}")

@@ -1,0 +1,49 @@
+"""Options, output and checks that commands share."""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from schemas.errors import UserError
+
+console = Console(highlight=False, markup=False)
+"""For tables; lines of text are echoed, so that no path in them is wrapped or taken for markup."""
+
+RecipeArgument = Annotated[
+    str,
+    typer.Argument(help="A recipe file, one that comes along (such as `grit`), or the folder of a run."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="A.B=C", help="Override an option: `source.images=DIR`, `stages.ground.floor=0.1`."
+    ),
+]
+WorkOption = Annotated[
+    str | None,
+    typer.Option(help="Folder or URL of the results of the stages.  [default: the output folder + .work]"),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Take only this many samples, from the start."),
+]
+
+
+def planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:
+    """The plan of a recipe, and the store that its results lie in."""
+    from pipeline.plan import Parts, make_plan
+    from pipeline.recipes import load_recipe
+    from pipeline.run import limited, work_directory
+    from pipeline.store import Store
+
+    job = load_recipe(recipe, overrides or [])
+    return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))
+
+
+def need(package: str, extra: str, otherwise: str) -> None:
+    """Raises `UserError`, which names the extra, if the package is not there."""
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{package} is not installed: pip install 'gritmill[{extra}]', {otherwise}")

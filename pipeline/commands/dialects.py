@@ -1,0 +1,10 @@
+"""`pipeline dialects`: how models spell boxes."""
+
+from pipeline.commands.common import console
+
+
+def dialects() -> None:
+    """List how models spell boxes, and how much of a box each spelling keeps."""
+    from pipeline.dialect_table import dialect_table
+
+    console.print(dialect_table())

@@ -1,0 +1,39 @@
+"""`pipeline plan`: what a run would do."""
+
+import typer
+from rich.table import Table
+
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, planned
+
+
+def plan(
+    recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
+) -> None:
+    """Show parts, stages, what is done and what would run, and what calls of a language model will cost."""
+    the_plan, store = planned(recipe, set_, work, limit)
+    from pipeline.estimates import cost_table, estimate_cost
+    from pipeline.status import status as look
+
+    hints = [unit.spec.get("rows") for unit in the_plan.parts]
+    known = sum(h for h in hints if isinstance(h, int))
+    rows = f", at least {known:,} samples" if known else ""
+    typer.echo(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
+    steps = look(the_plan, store)
+    fingerprints = {step.name: step.fingerprint for step in the_plan.steps}
+    table = Table(box=None, pad_edge=False)
+    for name in ("step", "fingerprint", "done", "to do", "cpus", "gpus"):
+        table.add_column(name, justify="left" if name in ("step", "fingerprint") else "right", no_wrap=True)
+    for step in steps:
+        todo = "after sharding" if step.units is None else f"{step.units - step.done:,}"
+        gpus = "if any" if step.resources.gpus < 0 else f"{step.resources.gpus:g}"
+        cpus = f"{step.resources.cpus:g}"
+        table.add_row(step.name, fingerprints[step.name][:8], f"{step.done:,}", todo, cpus, gpus)
+    console.print(table)
+    typer.echo()
+    for step in steps:
+        if step.versions:
+            versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
+            typer.echo(f"{step.name}: {versions}")
+    if cost := estimate_cost(the_plan):
+        typer.echo()
+        console.print(cost_table(cost))

@@ -1,0 +1,27 @@
+"""`pipeline push`: upload the dataset."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.common import RecipeArgument, SetOption, need
+
+
+def push(
+    recipe: RecipeArgument,
+    repo: Annotated[str, typer.Option(help="Where to on the Hugging Face Hub: `user/name`.")],
+    private: Annotated[bool, typer.Option("--private", help="For nobody else to see.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Even if `verify` finds errors, or the licence or the place is wrong."),
+    ] = False,
+    set_: SetOption = None,
+) -> None:
+    """Upload the dataset to the Hub: what has changed, tagged with the run's digest; goes on after a cut."""
+    from pipeline.push import push as upload
+    from pipeline.recipes import load_recipe
+
+    need("huggingface_hub", "hub", "which speaks to the Hub")
+    done = upload(load_recipe(recipe, set_ or []), repo, private, dry_run, force, typer.echo)
+    typer.echo(f"{done.url} ({done.tag})")

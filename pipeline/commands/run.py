@@ -1,0 +1,90 @@
+"""`pipeline run`: make the dataset."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, need
+from pipeline.commands.evaluate import score_model
+from pipeline.commands.train import Engine, fit_model
+from schemas.errors import UserError
+
+
+class Next(StrEnum):
+    """What may follow a run."""
+
+    train = "train"
+    eval = "eval"
+
+
+class RunnerName(StrEnum):
+    """Where tasks run."""
+
+    ray = "ray"
+    local = "local"
+
+
+def run(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    runner: Annotated[
+        RunnerName, typer.Option(help="`ray` uses all cores or a cluster; `local` stays in this process.")
+    ] = RunnerName.ray,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster, such as `auto` or `host:6379`.  [default: RAY_ADDRESS]"),
+    ] = None,
+    work: WorkOption = None,
+    limit: LimitOption = None,
+    then: Annotated[
+        str | None, typer.Option(metavar="train,eval", help="What to do with the dataset: train, then eval.")
+    ] = None,
+) -> None:
+    """Make the dataset; what is there already is not made again."""
+    following = _following(then)
+    from pipeline.funnel import funnel_table
+    from pipeline.progress import Progress
+    from pipeline.recipes import load_recipe
+    from pipeline.run import run as run_job
+    from pipeline.run import work_directory
+    from pipeline.runners.base import Runner
+    from pipeline.store import Store
+
+    job = load_recipe(recipe, set_ or [])
+    folder = work_directory(job, work)
+    chosen: Runner
+    if runner is RunnerName.ray:
+        need("ray", "ray", "or use --runner local")
+        from pipeline.runners.ray import RayRunner
+
+        chosen = RayRunner(address)
+    else:
+        from pipeline.runners.local import LocalRunner
+
+        chosen = LocalRunner()
+    try:
+        done = run_job(job, Store(folder), chosen, Progress(), limit)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nStopped. What is finished is kept in {folder}; the same command goes on from there.", err=True
+        )
+        raise typer.Exit(130) from None
+    console.print(funnel_table(done.totals))
+    samples = done.totals["write"].rows_out
+    typer.echo(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
+    typer.echo(f"report: {done.report}")
+    typer.echo(f"one sample's story: pipeline why KEY {folder}")
+    if Next.train in following:
+        typer.echo()
+        fit_model(job, Engine.torch)
+    if Next.eval in following:
+        typer.echo()
+        score_model(job)
+
+
+def _following(then: str | None) -> set[Next]:
+    names = [name.strip() for name in then.split(",")] if then else []
+    if unknown := [name for name in names if name not in set(Next)]:
+        raise UserError(f"--then {then}: {unknown[0]!r} cannot follow a run; write --then train,eval")
+    return {Next(name) for name in names}

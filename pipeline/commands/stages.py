@@ -1,0 +1,64 @@
+"""`pipeline stages`: all stages and sources with their options."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pipeline.commands.common import console
+from schemas.errors import UserError
+
+
+def stages(
+    name: Annotated[str | None, typer.Argument(help="Only this stage.")] = None,
+) -> None:
+    """List every stage and source with its options and their defaults."""
+    from pipeline.sources.registry import all_sources
+    from stages.registry import all_stages
+
+    shown = 0
+    if name is None:
+        console.print(
+            "Every stage also takes batch_size (rows in one call), cpus and gpus (what a worker of it holds; "
+            "gpus: null takes one if there is any). They change nothing in the result.\n"
+        )
+    for heading, classes in (("STAGES", all_stages()), ("SOURCES", all_sources())):
+        listed = {k: v for k, v in classes.items() if name is None or k.split(" ")[0] == name}
+        if listed and name is None:
+            typer.secho(f"{heading}\n", bold=True)
+        for title, cls in listed.items():
+            shown += 1
+            _print_options(title, cls)
+    if not shown:
+        raise UserError(f"there is no stage or source {name!r}; `pipeline stages` lists them")
+
+
+def _print_options(title: str, cls: Any) -> None:
+    from stages.base import Stage
+
+    summary = (cls.__doc__ or "").strip().split("\n\n")[0]
+    typer.echo(f"{typer.style(title, bold=True)}  {' '.join(summary.split())}")
+    if getattr(cls, "reads", None):
+        typer.echo(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for column in ("option", "default", "meaning"):
+        table.add_column(column, overflow="fold", no_wrap=column == "option")
+    for option, info in cls.model_fields.items():
+        if option not in Stage.inert:
+            meaning = " ".join((info.description or "").split())
+            table.add_row(f"    {option}", _default(info), meaning)
+    if table.rows:
+        console.print(table)
+    placed = [
+        f"{name} {_default(cls.model_fields[name])}" for name in sorted(Stage.inert & set(cls.model_fields))
+    ]
+    if placed:
+        typer.echo(f"    runs with {', '.join(placed)}")
+    typer.echo()
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    return json.dumps(info.get_default(call_default_factory=True), default=str)

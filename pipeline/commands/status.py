@@ -1,0 +1,21 @@
+"""`pipeline status`: how far a run is."""
+
+import typer
+
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, planned
+
+
+def status(
+    recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
+) -> None:
+    """Show how far a run is, and its funnel so far."""
+    the_plan, store = planned(recipe, set_, work, limit)
+    from pipeline.funnel import funnel_table
+    from pipeline.status import status as look
+
+    steps = look(the_plan, store)
+    for step in steps:
+        units = "?" if step.units is None else f"{step.units:,}"
+        typer.echo(f"{step.name:<24} {step.done:>9,} of {units} done, {step.total.seconds:,.0f} s of work")
+    typer.echo()
+    console.print(funnel_table({step.name: step.total for step in steps}))

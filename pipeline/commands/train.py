@@ -1,0 +1,63 @@
+"""`pipeline train`: fine-tune a model on the dataset."""
+
+import os
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.commands.common import RecipeArgument, SetOption, need
+
+
+class Engine(StrEnum):
+    """What starts the processes of a training."""
+
+    torch = "torch"
+    ray = "ray"
+
+
+def train(
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="`torch` trains in this process, or in those of `torchrun -m pipeline.cli train ...`; "
+            "`ray` on a cluster."
+        ),
+    ] = Engine.torch,
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster of `--engine ray`.  [default: RAY_ADDRESS]")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of `--engine ray`.  [default: one for each GPU]"),
+    ] = None,
+) -> None:
+    """Train the recipe's model on its dataset; interrupted, it goes on where it was."""
+    from pipeline.recipes import load_recipe
+
+    fit_model(load_recipe(recipe, set_ or []), engine, address, workers)
+
+
+def fit_model(job: Any, engine: Engine, address: str | None = None, workers: int | None = None) -> None:
+    """Trains, and says where model and log lie."""
+    from pipeline.progress import training_line
+    from pipeline.training import train as fit
+    from pipeline.training import train_on_ray
+
+    try:
+        if engine is Engine.ray:
+            need("ray", "ray", "or use --engine torch")
+            trained = train_on_ray(job, address, workers)
+        else:
+            trained = fit(job, lambda line: typer.echo(training_line(line)))
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. The same command goes on from the last checkpoint.", err=True)
+        raise typer.Exit(130) from None
+    if os.environ.get("RANK", "0") != "0":
+        return
+    typer.echo(f"{trained.steps:,} steps, {trained.samples:,} samples: {trained.model_dir}")
+    if trained.left_out:
+        typer.echo(trained.left_out)
+    typer.echo(f"log: {trained.log}")

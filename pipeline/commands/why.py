@@ -1,0 +1,24 @@
+"""`pipeline why`: one sample's story."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+
+
+def why(
+    key: Annotated[str, typer.Argument(help="Key of a sample, or id of an image.")],
+    recipe: RecipeArgument,
+    set_: SetOption = None,
+    work: WorkOption = None,
+    limit: LimitOption = None,
+) -> None:
+    """Tell a sample's whole story: what each stage found, why it was kept or dropped."""
+    the_plan, store = planned(recipe, set_, work, limit)
+    from pipeline.why import tell
+    from pipeline.why_text import story_lines
+
+    for story in tell(the_plan, store, key):
+        for line in story_lines(story):
+            typer.echo(line)
