@@ -1,0 +1,12 @@
+"""How a sample looks: what a page needs to know of it, and the styles and scripts that draw it."""
+
+from importlib.resources import files
+
+from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
+
+__all__ = ["BoxView", "Entry", "ImageView", "PhraseView", "TurnView", "asset"]
+
+
+def asset(name: str) -> str:
+    """The text of `gallery.css` or `gallery.js`."""
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,123 @@
+"""Our records (`schemas/records.py`) and the columns of a run -> entries."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
+from schemas import conversations
+from schemas.columns import GroundedBox, Span
+from schemas.conversations import Conversation, Turn, placeholder
+from schemas.records import Record, Region
+
+_PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
+_SHOWN = {"key", "caption", "noun_chunks", "ref_exps", "boxes", "conversations"}
+
+
+def from_record(record: Record, image: ImageView | None = None) -> Entry:
+    """A finished sample. Phrases are its referring expressions, or noun chunks where it has none.
+
+    Raises `ValueError` or `LookupError` for a record that is none.
+    """
+    regions = [Region.from_item(item) for item in record.get("ref_exps") or record.get("noun_chunks") or ()]
+    origins = record.get("boxes") or [{"model": "", "phrase": ""}] * len(regions)
+    boxes = [
+        GroundedBox(region.span, region.box, region.score, origin["model"], origin["phrase"])
+        for region, origin in zip(regions, origins, strict=True)
+    ]
+    talk = conversations.from_json(record["conversations"]) if record.get("conversations") else []
+    provenance = {name: value for name, value in record.items() if name not in _SHOWN}
+    if provenance.get("captions") == [record["caption"]]:
+        del provenance["captions"]
+    return {
+        "key": record["key"],
+        "image": image,
+        "caption": record["caption"],
+        "phrases": _phrases((box.span, box) for box in boxes),
+        "turns": _turns(talk),
+        "stage": None,
+        "reason": None,
+        "value": None,
+        "threshold": None,
+        "provenance": _with_metadata(provenance),
+    }
+
+
+def from_dropped(
+    sample: Mapping[str, Any],
+    image: ImageView | None,
+    stage: str,
+    reason: str,
+    value: str,
+    threshold: str,
+) -> Entry:
+    """A sample that a stage dropped, from the columns that it had by then.
+
+    Its boxes are those that were found, or else all that were considered, with scores too low perhaps.
+    """
+    found: list[GroundedBox] = sample.get("boxes") or sample.get("candidates") or []
+    spans: list[Span] = sample.get("noun_chunks") or []
+    grounded = sample.get("ref_exps") or [box.span for box in found]
+    pairs = list(zip(grounded, found, strict=True))
+    bare = [(span, None) for span in spans if all(span != box.span for box in found)]
+    provenance = {
+        "image_id": sample["image_id"],
+        "source": sample["image"]._asdict(),
+        "metadata": sample.get("metadata"),
+    }
+    return {
+        "key": sample["key"],
+        "image": image,
+        "caption": sample["caption"],
+        "phrases": _phrases([*pairs, *bare]),
+        "turns": _turns(sample.get("conversations") or []),
+        "stage": stage,
+        "reason": reason,
+        "value": value or None,
+        "threshold": threshold or None,
+        "provenance": _with_metadata(provenance),
+    }
+
+
+def _phrases(pairs: Iterable[tuple[Span, GroundedBox | None]]) -> list[PhraseView]:
+    """The boxes of each span together, in the order of the caption; the outer of nested spans first."""
+    found: dict[Span, list[BoxView]] = {}
+    for span, box in pairs:
+        views = found.setdefault(span, [])
+        if box is not None and all(map(math.isfinite, box.box)):
+            score = box.score if math.isfinite(box.score) else None
+            views.append({"box": list(box.box), "score": score, "model": box.model, "phrase": box.phrase})
+    ordered = sorted(found, key=lambda span: (span.start, -span.end))
+    return [{"start": span.start, "end": span.end, "boxes": found[span]} for span in ordered]
+
+
+def _turns(talk: Iterable[Conversation]) -> list[TurnView]:
+    return [_turn(turn) for conversation in talk for turn in conversation.turns]
+
+
+def _turn(turn: Turn) -> TurnView:
+    """Boxes are numbered one by one; those of a phrase stand behind its words."""
+    text, groups = turn.text, turn.regions
+    if turn.phrases:
+        groups = [phrase.boxes for phrase in turn.phrases]
+        for number, phrase in sorted(enumerate(turn.phrases), key=lambda pair: -pair[1].span.end):
+            text = text[: phrase.span.end] + placeholder(number) + text[phrase.span.end :]
+    first = 0
+    spelled: dict[str, str] = {}
+    for number, boxes in enumerate(groups):
+        spelled[placeholder(number)] = "".join(placeholder(first + i) for i in range(len(boxes)))
+        first += len(boxes)
+    text = _PLACEHOLDER.sub(lambda match: spelled.get(match[0], match[0]), text)
+    return {"role": turn.role, "text": text, "boxes": [list(box) for box in chain(*groups)]}
+
+
+def _with_metadata(provenance: dict[str, Any]) -> dict[str, Any]:
+    """The source's metadata as an object, where it is one."""
+    try:
+        metadata = json.loads(provenance.pop("metadata", None) or "{}")
+    except (ValueError, RecursionError):
+        metadata = None
+    return provenance | ({"metadata": metadata} if metadata else {})
