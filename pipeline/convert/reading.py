@@ -1,0 +1,166 @@
+"""What the readers share: JSON that may hold anything, and images by the names that data give them."""
+
+import json
+import math
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipeline import files
+from schemas.boxes import Box
+from schemas.columns import ImageRef
+from schemas.errors import UserError
+from schemas.images import open_header, oriented_size
+
+MAX_JSON = 2**32
+"""Largest JSON file that is read whole, in bytes."""
+MAX_LINE = 2**24
+"""Longest line of JSON lines, and largest JSON of a single sample, in bytes."""
+_LARGEST = 1e7
+"""Coordinates beyond it, in pixels, are no coordinates."""
+_HEAD = 2**18
+"""Bytes in which an image says its size."""
+
+
+def load_json(path: str) -> Any:
+    """A JSON file whole. Raises `UserError` if it is none or cannot be read."""
+    try:
+        return json.loads(files.read(path, MAX_JSON))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no JSON: {error}. Give the file unpacked and whole.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}. Give a file that is there.") from error
+
+
+def parse_object(data: bytes | str) -> dict[str, Any] | None:
+    """The JSON object in a few bytes; None if they hold anything else."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def json_lines(path: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """(line number from 1, its object or None if it is none), blank lines left out; one line in memory."""
+    with files.open_binary(path) as file:
+        number = 0
+        while line := file.readline(MAX_LINE):
+            number += 1
+            whole = line.endswith(b"\n") or len(line) < MAX_LINE
+            while not whole:
+                rest = file.readline(MAX_LINE)
+                whole = rest.endswith(b"\n") or len(rest) < MAX_LINE
+                line = b"?"
+            if line.strip():
+                yield number, parse_object(line)
+
+
+def first_entry(path: str) -> dict[str, Any]:
+    """The first object of a JSON list or of JSON lines, from the file's beginning; empty if there is none."""
+    try:
+        text = files.read_range(path, 0, MAX_LINE).decode("utf-8", "ignore").lstrip("\ufeff[ \t\r\n")
+        value, _ = json.JSONDecoder().raw_decode(text)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a JSON list, whatever else it holds left out."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def numbers(value: object, count: int) -> list[float] | None:
+    """A list of so many finite numbers that can be pixels; None if it is none."""
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        return None
+    return list(map(float, value)) if all(map(is_number, value)) else None
+
+
+def is_number(value: object) -> bool:
+    """True for a finite number of no absurd size."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def size_of(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int]:
+    """(width, height) of an entry; zeros where it does not say them."""
+    w, h = entry.get(width), entry.get(height)
+    if is_number(w) and is_number(h):
+        assert isinstance(w, (int, float)) and isinstance(h, (int, float))
+        if w >= 1 and h >= 1:
+            return int(w), int(h)
+    return 0, 0
+
+
+def xywh_box(bbox: object, size: tuple[int, int]) -> Box | None:
+    """COCO's `bbox` -> 0..1; None if it is none."""
+    found = numbers(bbox, 4)
+    if found is None or not all(size):
+        return None
+    x, y, w, h = found
+    return Box.from_xywh_pixels(x, y, w, h, *size)
+
+
+def corner_box(bbox: object, size: tuple[int, int]) -> Box | None:
+    """Pixel corners -> 0..1; None if they are none."""
+    found = numbers(bbox, 4)
+    if found is None or not all(size):
+        return None
+    x1, y1, x2, y2 = found
+    return Box.from_pixels(x1, y1, x2, y2, *size)
+
+
+def text_of(value: object) -> str:
+    """An id as text; empty for what is none."""
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+class Images:
+    """Finds images by the names that data give them, in some folders, the first that has it wins.
+
+    A name never leads out of a folder, and a URL is never fetched.
+    """
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = [folder for folder in dict.fromkeys(folders) if files.exists(folder or ".")]
+
+    def find(self, name: object) -> ImageRef | None:
+        """The whole file; None if no folder has it."""
+        if not isinstance(name, str):
+            return None
+        for folder in self._folders:
+            path = files.inside(folder, name)
+            found = files.stat(posixpath.join(folder, path)) if path else None
+            if found and found.size:
+                return ImageRef(found.uri, 0, found.size)
+        return None
+
+
+def image_folders(path: str, images: str | None, *names: str) -> list[str]:
+    """Where images may lie: the folder that was given, or `names` below the data and the data's own."""
+    if images is not None:
+        return [images]
+    folder = posixpath.dirname(path) if files.stat(path) else path
+    return [*(posixpath.join(folder, name) for name in (*names, "images")), folder]
+
+
+def measured(where: ImageRef | None) -> tuple[int, int]:
+    """(width, height) that an image's header says, as a viewer sees it; zeros if it cannot be read."""
+    if where is None:
+        return 0, 0
+    try:
+        length = min(where.length, _HEAD) if where.length else _HEAD
+        return oriented_size(open_header(files.read_range(where.uri, where.offset, length)))
+    except (OSError, ValueError, SyntaxError):
+        return 0, 0
+
+
+def first_file(path: str, *names: str) -> str | None:
+    """The path if it is a file, or the first of these names that is a file in the folder."""
+    if files.stat(path):
+        return path
+    candidates = (posixpath.join(path, name) for name in names)
+    return next((name for name in candidates if files.stat(name)), None)

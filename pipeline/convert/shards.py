@@ -1,0 +1,117 @@
+"""Samples in tars, or in folders of loose files: an image, a `.json` and perhaps a `.txt` of one name."""
+
+import posixpath
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pipeline import files
+from pipeline.convert.reading import MAX_LINE, parse_object
+from pipeline.convert.sample import Losses, Sample, Unusable, from_record
+from pipeline.images import MAX_BYTES
+from pipeline.sources.captions import MAX_CAPTION
+from pipeline.sources.tars import BrokenArchive, members
+from pipeline.verify.locate import find_shards
+from pipeline.verify.sample import IMAGES
+from pipeline.verify.shard import key_and_extension
+from schemas.columns import ImageRef
+from schemas.errors import UserError
+
+
+class Files(NamedTuple):
+    """The files of a sample by extension."""
+
+    stem: str
+    members: dict[str, ImageRef]
+
+    def json(self) -> dict[str, Any] | None:
+        """The object in its `.json`; None without one, or if it holds anything else."""
+        found = self.members.get("json")
+        return parse_object(_content(found)) if found and found.length <= MAX_LINE else None
+
+    def text(self) -> str | None:
+        """What is in its `.txt`; None without one, or if that is no text."""
+        found = self.members.get("txt")
+        if not found or found.length > MAX_CAPTION:
+            return None
+        try:
+            return _content(found).decode()
+        except UnicodeDecodeError:
+            return None
+
+    def image(self) -> ImageRef | None:
+        """Where its first image lies."""
+        found = (ref for extension, ref in self.members.items() if extension in IMAGES)
+        return next((ref for ref in found if 0 < ref.length <= MAX_BYTES), None)
+
+
+def read_shards(path: str, losses: Losses) -> Iterator[Sample]:
+    """The samples of tars or folders; one in memory at a time."""
+    for found in find_samples(path, losses):
+        raw = found.json()
+        if raw is None:
+            losses.row(found.stem, "no JSON object")
+            continue
+        try:
+            yield from_record({"caption": found.text()} | raw, found.stem, found.image(), losses)
+        except Unusable as error:
+            losses.row(found.stem, str(error))
+
+
+def find_samples(path: str, losses: Losses) -> Iterator[Files]:
+    """All samples below a path: of its tars, or of its loose files if there are no tars.
+
+    Raises `UserError` if there are neither.
+    """
+    try:
+        tars = find_shards([path])
+    except UserError:
+        tars = []
+    for tar in tars:
+        try:
+            yield from in_tar(tar)
+        except (BrokenArchive, OSError) as error:
+            losses.row(tar, f"the archive is damaged: {error}")
+    if not tars:
+        found = loose(path)
+        first = next(found, None)
+        if first is None:
+            raise UserError(
+                f"{path} has no samples; give a .tar file or a folder of them, or of .json files."
+            )
+        yield first
+        yield from found
+
+
+def in_tar(tar: str) -> Iterator[Files]:
+    """The samples of a tar: neighbours of one name, as webdataset groups them."""
+    current: Files | None = None
+    with files.open_binary(tar) as file:
+        for member in members(file):
+            stem, extension = key_and_extension(member.name)
+            if not stem:
+                continue
+            if current is None or stem != current.stem or extension in current.members:
+                if current is not None:
+                    yield current
+                current = Files(stem, {})
+            current.members[extension] = ImageRef(tar, member.offset, member.size)
+    if current is not None:
+        yield current
+
+
+def loose(folder: str) -> Iterator[Files]:
+    """The samples of a folder of files, by name; the names of all files are in memory."""
+    found: dict[str, Files] = {}
+    for name, file in files.walk(folder).items():
+        stem, extension = key_and_extension(name)
+        if stem:
+            each = found.setdefault(stem, Files(posixpath.basename(stem), {}))
+            each.members[extension] = ImageRef(file.uri, 0, file.size)
+    yield from (each for each in found.values() if "json" in each.members)
+
+
+def _content(where: ImageRef) -> bytes:
+    try:
+        return files.read_range(*where)
+    except OSError:
+        return b""
