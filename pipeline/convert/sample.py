@@ -243,7 +243,9 @@ def read_annotations(value: object, key: str, losses: Losses) -> list[Annotation
         try:
             label, box = entry["label"], usable(Box(*map(float, entry["box"])))
             polygons = [[float(v) for v in outline] for outline in entry.get("polygons") or []]
-            if not isinstance(label, str) or not all(math.isfinite(v) for outline in polygons for v in outline):
+            if not isinstance(label, str) or not all(
+                math.isfinite(v) for outline in polygons for v in outline
+            ):
                 raise ValueError("an annotation that is none")
         except (TypeError, KeyError, ValueError, OverflowError):
             losses.part(key, "an annotation that is none")
