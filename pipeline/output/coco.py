@@ -16,11 +16,11 @@ over categories would say nothing. Who wants classes can group by `phrase`.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from pipeline.output.webdataset import member_stem
-from schemas.records import to_json
+from schemas.records import Record, Region, to_json, to_record
 
 
 class CocoWriter:
@@ -31,16 +31,20 @@ class CocoWriter:
         self._extension = extension
 
     def add(self, sample: Mapping[str, Any], image: bytes) -> None:
-        self._file.write(to_json(_entry(sample, self._extension)) + b"\n")
+        file_name = f"{member_stem(sample['key'])}.{self._extension}"
+        self._file.write(to_json(coco_entry(to_record(sample), file_name)) + b"\n")
 
     def close(self) -> None:
         """Nothing is left to write: a fragment has no end mark."""
 
 
-def merge(fragments: Sequence[Callable[[], BinaryIO]], out: BinaryIO) -> None:
+def merge(
+    fragments: Sequence[Callable[[], BinaryIO]], out: BinaryIO, categories: Iterable[str] = ("object",)
+) -> None:
     """The fragments of a split, in order, each as a function that opens it -> the split's json.
 
-    Ids count from 1 in that order. Goes through the fragments twice, a line at a time.
+    Ids count from 1 in that order, those of the categories, too. Goes through the fragments twice, a
+    line at a time.
     """
     out.write(b'{"images":[')
     for i, entry in enumerate(_entries(fragments), 1):
@@ -53,18 +57,18 @@ def merge(fragments: Sequence[Callable[[], BinaryIO]], out: BinaryIO) -> None:
             out.write(
                 (b",\n" if number > 1 else b"\n") + to_json({"id": number, "image_id": i, **annotation})
             )
-    out.write(b'\n],"categories":[{"id":1,"name":"object"}]}\n')
+    names = [{"id": i, "name": name} for i, name in enumerate(categories, 1)]
+    out.write(b'\n],"categories":' + to_json(names) + b"}\n")
 
 
-def _entry(sample: Mapping[str, Any], extension: str) -> dict[str, Any]:
-    width, height, caption = sample["width"], sample["height"], sample["caption"]
+def coco_entry(record: Record, file_name: str) -> dict[str, Any]:
+    """A record -> `{"image": {...}, "annotations": [{...}, ...]}`, without ids."""
+    width, height, caption = record["width"], record["height"], record["caption"]
+    chunks = record.get("noun_chunks") or []
     annotations = []
-    boxes = sample.get("boxes") or []
-    ref_exps = sample.get("ref_exps")
-    if ref_exps is None:
-        ref_exps = [box.span for box in boxes]
-    for grounded, ref_exp in zip(boxes, ref_exps, strict=True):
-        x, y, w, h = grounded.box.to_xywh_pixels(width, height)
+    for chunk, expression in zip(chunks, record.get("ref_exps") or chunks, strict=True):
+        span, box, score = Region.from_item(chunk)
+        x, y, w, h = box.to_xywh_pixels(width, height)
         annotations.append(
             {
                 "category_id": 1,
@@ -72,18 +76,18 @@ def _entry(sample: Mapping[str, Any], extension: str) -> dict[str, Any]:
                 # Hundredths of a pixel, as in COCO's own files.
                 "area": round(w * h, 2),
                 "bbox": [round(v, 2) for v in (x, y, w, h)],
-                "tokens_positive": [list(grounded.span)],
-                "phrase": grounded.span.of(caption),
-                "ref_exp": list(ref_exp),
-                "score": grounded.score,
+                "tokens_positive": [list(span)],
+                "phrase": span.of(caption),
+                "ref_exp": list(Region.from_item(expression).span),
+                "score": score,
             }
         )
     image = {
-        "file_name": f"{member_stem(sample['key'])}.{extension}",
+        "file_name": file_name,
         "width": width,
         "height": height,
         "caption": caption,
-        "original_id": sample["image_id"],
+        "original_id": record["image_id"],
     }
     return {"image": image, "annotations": annotations}
 

@@ -10,12 +10,12 @@ that is also the name of COCO's own file, and the folder of the photographs does
 as LLaVA's data has them, `[0.123, 0.456, 0.789, 0.900]` of the whole image.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from pipeline.output.webdataset import member_stem
-from schemas.conversations import ASSISTANT, HUMAN, render
-from schemas.dialects import DIALECTS
+from schemas.conversations import ASSISTANT, HUMAN, Conversation, render
+from schemas.dialects import DIALECTS, Size
 from schemas.records import to_json
 
 SPEAKERS = {HUMAN: "human", ASSISTANT: "gpt"}
@@ -31,18 +31,25 @@ class LlavaWriter:
     def add(self, sample: Mapping[str, Any], image: bytes) -> None:
         stem = member_stem(sample["key"])
         size = sample["width"], sample["height"]
-        for number, conversation in enumerate(sample["conversations"]):
-            turns = render(conversation, DIALECTS["llava"], size)
-            entry = {
-                # No stem has a dot, so no other sample's id can be the same.
-                "id": f"{stem}.{number}" if number else stem,
-                "image": f"{stem}.{self._extension}",
-                "conversations": [{"from": SPEAKERS[role], "value": text} for role, text in turns],
-            }
+        for entry in llava_entries(stem, f"{stem}.{self._extension}", size, sample["conversations"]):
             self._file.write(to_json(entry) + b"\n")
 
     def close(self) -> None:
         """Nothing is left to write: a fragment has no end mark."""
+
+
+def llava_entries(
+    id_: str, image: str, size: Size, conversations: Sequence[Conversation]
+) -> Iterator[dict[str, Any]]:
+    """The entry of each conversation about an image of `size` (width, height)."""
+    for number, conversation in enumerate(conversations):
+        turns = render(conversation, DIALECTS["llava"], size)
+        yield {
+            # No stem has a dot, so no other sample's id can be the same.
+            "id": f"{id_}.{number}" if number else id_,
+            "image": image,
+            "conversations": [{"from": SPEAKERS[role], "value": text} for role, text in turns],
+        }
 
 
 def merge(fragments: Sequence[Callable[[], BinaryIO]], out: BinaryIO) -> None:

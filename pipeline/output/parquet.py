@@ -54,7 +54,11 @@ class ParquetWriter:
         self._records: list[Record] = []
 
     def add(self, sample: Mapping[str, Any], image: bytes) -> None:
-        self._records.append(to_record(sample))
+        self.add_record(to_record(sample))
+
+    def add_record(self, record: Record) -> None:
+        """Appends a record; fields that have no column are left out."""
+        self._records.append(record)
         if len(self._records) == ROW_GROUP:
             self._flush()
 

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from pipeline.output.tar import TarWriter
-from schemas.records import to_json, to_record
+from schemas.records import Record, to_json, to_record
 
 MAX_STEM = 90
 _PLAIN = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_STEM}}}")
@@ -24,11 +24,15 @@ class WebdatasetWriter:
         self._extension = extension
 
     def add(self, sample: Mapping[str, Any], image: bytes) -> None:
-        stem = member_stem(sample["key"])
+        self.add_record(to_record(sample), image)
+
+    def add_record(self, record: Record, image: bytes) -> None:
+        """Appends the members of a record."""
+        stem = member_stem(record["key"])
         self._tar.add(
             (f"{stem}.{self._extension}", image),
-            (f"{stem}.json", to_json(to_record(sample))),
-            (f"{stem}.txt", sample["caption"].encode()),
+            (f"{stem}.json", to_json(record)),
+            (f"{stem}.txt", record["caption"].encode()),
         )
 
     def close(self) -> None:
