@@ -43,6 +43,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
         "grounder",
         {
             "annotations": "stages.grounders.annotations:AnnotationGrounder",
+            "onnx": "stages.grounders.onnx:OnnxGrounder",
             "transformers": "stages.grounders.transformers:TransformersGrounder",
         },
     ),

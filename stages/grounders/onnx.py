@@ -1,0 +1,158 @@
+"""Boxes from a closed-set detector in an ONNX file, matched to noun chunks by the names of its classes."""
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PrivateAttr
+
+import prompts
+from schemas.columns import Columns, GroundedBox, Parse, Span
+from schemas.errors import UserError
+from schemas.images import decode
+from stages.grounders.labelled import Ambiguous, LabelGrounder, LabelledBox, matches
+from stages.grounders.yolox import Detector, load
+
+COCO = "coco_classes"
+MAX_CLASSES_BYTES = 10**6
+
+
+class OnnxGrounder(LabelGrounder):
+    """Noun chunks -> the boxes of a YOLOX detector whose class their head noun means; fast without a GPU.
+
+    "a puppy" -> [GroundedBox(Span(0, 7), Box(.1, .2, .5, .9), 0.83, "yolox_nano.onnx@2c1f...", "dog")]
+
+    The score is objectness times the class's probability, and half of it for a broader word ("animal" for
+    a dog). `phrase` is the class: all that such a model can be asked for. How chunks and classes are
+    matched is `LabelGrounder`'s to say; what has no class has no candidates.
+    """
+
+    reads = ("caption", "noun_chunks", "parse", "image")
+    packages = {"onnxruntime": "onnx"}
+
+    batch_size: int = Field(default=16, ge=1)
+    """Rows handed to one call; an image that several of them share is looked at once."""
+
+    grounder: Literal["onnx"] = "onnx"
+    """Where the boxes come from."""
+    model: str
+    """File of a YOLOX detector, as its own tools/export_onnx.py writes it. Nano to X, any classes."""
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Digest that the file must have; null takes it as it is. Either way its first digits are in `model`
+    of every box."""
+    classes: str | None = None
+    """Text file with the names of the model's classes, one a line, in its order; null for COCO's 80.
+    Synonyms are known for names that are spelled as COCO's are ("motorcycle", "tv")."""
+    nms_iou: float = Field(default=0.65, ge=0, le=1)
+    """A box goes if it overlaps a better one of its class by more than this IoU. YOLOX's own."""
+    ambiguous: Ambiguous = "all"
+    """What to do where it is not clear which boxes are meant, such as "a dog" among three: `drop` the
+    chunk, give it `all` of the class, or the `largest`, as many as it says. All boxes of `floor` or more
+    count, so raise that to what you take for certain (0.4, say) before you choose other than `all`."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes a GPU if onnxruntime has one. `cuda` needs gpus: 1."""
+
+    _detector: Detector = PrivateAttr()
+    _label: str = PrivateAttr()
+
+    def problems(self) -> list[str]:
+        try:
+            self._names()
+            self._compare(_digest(self.model))
+        except UserError as error:
+            return [str(error)]
+        return []
+
+    def revision(self) -> dict[str, str]:
+        versions = {name: _version(name) for name in ("onnxruntime", "pillow")}
+        try:
+            names = hashlib.sha256("\n".join(self._names()).encode()).hexdigest()[:16]
+            found = {"model": _label(self.model, _digest(self.model)), "classes": names}
+        except UserError:  # `problems` says so
+            found = {}
+        return super().revision() | found | versions
+
+    def setup(self) -> None:
+        weights = _weights(self.model).read_bytes()
+        digest = hashlib.sha256(weights).hexdigest()
+        self._compare(digest)
+        self._label = _label(self.model, digest)
+        try:
+            self._detector = load(weights, self._names(), self.device, max(1, int(self.cpus)))
+        except UserError as error:
+            raise UserError(f"model {self.model!r}: {error}") from error
+
+    def process(self, batch: Columns) -> Columns:
+        encoded = [image.read() for image in batch["image"]]
+        once = list(dict.fromkeys(encoded))
+        found = self._detector.detect([decode(data) for data in once], self.floor, self.nms_iou)
+        boxes = dict(zip(once, found, strict=True))
+        rows = zip(batch["caption"], batch["noun_chunks"], batch["parse"], encoded, strict=True)
+        return {
+            "candidates": [
+                self._candidates(caption, chunks, parse, boxes[data]) for caption, chunks, parse, data in rows
+            ]
+        }
+
+    def _candidates(
+        self, caption: str, chunks: list[Span], parse: Parse, boxes: list[LabelledBox]
+    ) -> list[GroundedBox]:
+        return [
+            GroundedBox(match.span, labelled.box, score, self._label, labelled.label)
+            for match in matches(caption, chunks, parse, boxes, self.ambiguous)
+            for labelled in match.boxes
+            if (score := round(labelled.score * match.weight, 6)) >= self.floor
+        ]
+
+    def _compare(self, digest: str) -> None:
+        if self.sha256 not in (None, digest):
+            raise UserError(f"model {self.model!r} has sha256 {digest}, not the one given; fetch it again")
+
+    def _names(self) -> list[str]:
+        if self.classes is None:
+            return list(prompts.word_list(COCO))
+        try:
+            path = Path(self.classes).expanduser()
+            if path.stat().st_size > MAX_CLASSES_BYTES:
+                raise UserError(f"{self.classes} is too large for names of classes; give one name a line")
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise UserError(f"classes {self.classes!r} cannot be read: {error}; give a text file") from error
+        names = [line.strip() for line in lines if line.strip()]
+        if not names:
+            raise UserError(f"classes {self.classes!r} is empty; give one name a line")
+        return names
+
+
+def _weights(model: str) -> Path:
+    path = Path(model).expanduser()
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise UserError(f"model {model!r} is no file that can be read; give the path of an ONNX file")
+    return path
+
+
+def _digest(model: str) -> str:
+    path = _weights(model)
+    state = path.stat()
+    return _file_digest(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _file_digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _label(model: str, digest: str) -> str:
+    """`yolox_nano.onnx@2c1f0b7a93de`."""
+    return f"{Path(model).name}@{digest[:12]}"
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
