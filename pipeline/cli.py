@@ -12,6 +12,7 @@ from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
 from pipeline.commands.plan import plan
 from pipeline.commands.push import push
+from pipeline.commands.report import report
 from pipeline.commands.retry import retry
 from pipeline.commands.run import run
 from pipeline.commands.stages import stages
@@ -19,6 +20,7 @@ from pipeline.commands.stats import stats
 from pipeline.commands.status import status
 from pipeline.commands.train import train
 from pipeline.commands.verify import verify
+from pipeline.commands.view import view
 from pipeline.commands.why import why
 from schemas.errors import UserError
 
@@ -40,7 +42,9 @@ app.command()(retry)
 app.command()(why)
 app.command()(stages)
 app.command()(verify)
+app.command()(view)
 app.command()(stats)
+app.command()(report)
 app.command()(card)
 app.command()(push)
 app.command()(doctor)

@@ -54,7 +54,7 @@ def from_dropped(
     value: str,
     threshold: str,
 ) -> Entry:
-    """A sample that a stage dropped, from the columns that it had by then.
+    """A sample that a stage dropped, from the columns that it had by then; None is what the source lacks.
 
     Its boxes are those that were found, or else all that were considered, with scores too low perhaps.
     """
@@ -65,13 +65,13 @@ def from_dropped(
     bare = [(span, None) for span in spans if all(span != box.span for box in found)]
     provenance = {
         "image_id": sample["image_id"],
-        "source": sample["image"]._asdict(),
-        "metadata": sample.get("metadata"),
+        "source": sample["image"].ref._asdict() if sample["image"] else None,
+        "metadata": sample["metadata"],
     }
     return {
-        "key": sample["key"],
+        "key": sample["key"] or "",
         "image": image,
-        "caption": sample["caption"],
+        "caption": sample["caption"] or "",
         "phrases": _phrases([*pairs, *bare]),
         "turns": _turns(sample.get("conversations") or []),
         "stage": stage,

@@ -1,0 +1,24 @@
+"""`pipeline report`: one page that shows a run."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, need
+
+
+def report(
+    recipe: RecipeArgument,
+    samples: Annotated[int, typer.Option(min=0, help="Kept samples to show, drawn by lot.")] = 200,
+    dropped: Annotated[int, typer.Option(min=0, help="Dropped samples to show for each reason.")] = 12,
+    seed: Annotated[int, typer.Option(help="Another one draws other samples.")] = 0,
+    set_: SetOption = None,
+    work: WorkOption = None,
+    limit: LimitOption = None,
+) -> None:
+    """Write report.html beside the dataset: funnel, distributions, scores, samples kept and dropped."""
+    need("vl_convert", "report", "which draws the charts")
+    from pipeline.report import Choice, find_run, write_report
+
+    run = find_run(recipe, set_ or [], work, limit)
+    typer.echo(write_report(run, Choice(kept=samples, dropped=dropped, seed=seed)))

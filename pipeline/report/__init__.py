@@ -1,0 +1,10 @@
+"""One file that shows a run: its funnel, its numbers as charts, samples kept and samples dropped.
+
+path = write_report(find_run("out/grit"), Choice())
+"""
+
+from pipeline.report.choice import Choice
+from pipeline.report.run import find_run
+from pipeline.report.write import write_report
+
+__all__ = ["Choice", "find_run", "write_report"]

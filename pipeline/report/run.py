@@ -1,0 +1,100 @@
+"""What a report is about: a run's dataset, the results of its stages, and what was trained on it."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.compare import model_directory
+from pipeline.output.finish import STATS, SUMS
+from pipeline.plan import Parts, Plan, make_plan
+from pipeline.receipts import Total
+from pipeline.recipes import RecipeError, find_recipe, load_recipe
+from pipeline.run import limited, work_directory
+from pipeline.status import status
+from pipeline.store import Store
+from pipeline.yaml_lines import load as load_yaml
+from schemas.errors import UserError
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The results of a run's stages, where they and the source are at hand."""
+
+    plan: Plan
+    work: Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, finished or not."""
+
+    name: str
+    output: Store
+    model: Store
+    """Where a model that was trained on it would lie."""
+    stages: Stages | None
+    funnel: dict[str, Total]
+    versions: dict[str, dict[str, str]]
+    """By step, what it was done with."""
+    is_finished: bool
+    missing: str = ""
+    """Why `stages` is None."""
+
+
+def find_run(
+    name: str, overrides: Sequence[str] = (), work: str | None = None, limit: int | None = None
+) -> Run:
+    """A run by its recipe, its output folder or its work folder.
+
+    A dataset that was moved away from its source and its work folder is still a run. Raises `UserError`
+    where there is neither a finished dataset nor any result.
+    """
+    try:
+        job = load_recipe(name, overrides)
+    except RecipeError as error:
+        return _dataset_alone(name, error)
+    output, folder = Store(job.output.dir), Store(work_directory(job, work))
+    stages, totals, missing = None, {}, f"the work folder {folder.root} is not there"
+    if not folder.is_empty():
+        stages = Stages(make_plan(job, Parts.of(limited(job, limit))), folder)
+        totals = {step.name: step.total for step in status(stages.plan, folder) if step.done}
+    if stages and not totals:
+        missing = f"{folder.root} has no results of this recipe by this version of the code"
+        stages = None
+    is_finished = output.exists(SUMS)
+    if not is_finished and stages is None:
+        raise UserError(f"{name} has not been run: {missing}. `pipeline run {name}` makes it.")
+    versions = {step.name: dict(step.versions) for step in stages.plan.steps} if stages else {}
+    if is_finished:
+        totals, versions = _recorded(output)
+    model = Store(model_directory(job))
+    return Run(job.name, output, model, stages, totals, versions, is_finished, "" if stages else missing)
+
+
+def _dataset_alone(name: str, error: RecipeError) -> Run:
+    """A finished dataset by its folder, though its recipe could not be run here."""
+    output = Store(name)
+    if not output.exists(SUMS):
+        raise error
+    recipe = load_yaml(find_recipe(name)[1], name).data
+    totals, versions = _recorded(output)
+    missing = "the recipe cannot be run here: " + "; ".join(error.mistakes)
+    model = Store(name.rstrip("/") + ".model")
+    return Run(str(recipe["name"]), output, model, None, totals, versions, True, missing)
+
+
+def _recorded(output: Store) -> tuple[dict[str, Total], dict[str, dict[str, str]]]:
+    """Funnel and versions as `stats.json` has them."""
+    stats: dict[str, Any] = json.loads(output.read(STATS))
+    totals = {
+        row["step"]: Total(
+            rows_in=row["rows_in"],
+            rows_out=row["rows_out"],
+            rejected=Counter(row["rejected"]),
+            failed=Counter(row["failed"]),
+        )
+        for row in stats["funnel"]
+    }
+    return totals, stats["versions"]
