@@ -1,0 +1,1 @@
+"""Stages that measure a sample and drop those out of bounds, one file each."""
