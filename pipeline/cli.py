@@ -7,6 +7,7 @@ import typer
 
 from pipeline.commands.card import card
 from pipeline.commands.compare import compare
+from pipeline.commands.compare_grounders import compare_grounders
 from pipeline.commands.dialects import dialects
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
@@ -36,6 +37,7 @@ app.command()(run)
 app.command()(train)
 app.command("eval")(evaluate)
 app.command()(compare)
+app.command()(compare_grounders)
 app.command()(plan)
 app.command()(status)
 app.command()(retry)
