@@ -1,0 +1,114 @@
+"""What the user wants to look at, by whatever name: a run, tars, or a file of another format."""
+
+import posixpath
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline import files
+from pipeline.plan import Parts, Plan, make_plan
+from pipeline.recipes import RECORDED, Job, load_recipe
+from pipeline.run import work_directory
+from pipeline.store import Store
+from pipeline.verify.locate import find_shards
+from pipeline.view.dropped import DroppedSamples
+from pipeline.view.foreign import ForeignSamples
+from pipeline.view.listing import Samples
+from pipeline.view.shards import ShardSamples
+from schemas.errors import UserError
+
+_FIRST_LOOK = 60.0
+"""Seconds within which a dataset must show that it has a sample; a tar may begin with much else."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One dataset: what is in it and, if its run is known, what is not."""
+
+    name: str
+    kept: Samples[Any]
+    dropped: Samples[Any] | None = None
+    own_notes: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the data, in words."""
+        return [*self.own_notes, *self.kept.notes, *(self.dropped.notes if self.dropped else [])]
+
+
+def open_side(name: str, images: str | None = None) -> Side:
+    """A run (recipe, output or work folder), tars (path, glob, folder, URL), or a file of a format that
+    `pipeline convert` reads, whose images lie in the folder `images`.
+
+    Raises `UserError` if there is nothing to see.
+    """
+    side = _run(name) if _is_run(name) else Side(name, _samples(name, images))
+    side.kept.grow(_FIRST_LOOK, rows=1)
+    if not side.kept.rows and side.dropped is None:
+        raise UserError("; ".join([f"{name} has no samples", *side.notes]) + ". Give shards that have some.")
+    return side
+
+
+def _is_run(name: str) -> bool:
+    is_recipe = name.endswith((".yaml", ".yml"))
+    return is_recipe or files.stat(f"{name.rstrip('/')}/{RECORDED}") is not None
+
+
+def _samples(name: str, images: str | None) -> Samples[Any]:
+    try:
+        return ShardSamples(find_shards([name]))
+    except UserError:
+        # Tars of whatever origin are paged through by their headers; the rest must be read from the start.
+        return ForeignSamples(name, images)
+
+
+def _run(name: str) -> Side:
+    """A dataset with what was dropped; only the dataset where its recipe is of no use here any more."""
+    try:
+        job = load_recipe(name)
+        work = Store(work_directory(job, None))
+        plan = _plan_of(job, work)
+    except UserError as error:
+        note = f"What was dropped is not shown: {error}"
+        return Side(name, ShardSamples(find_shards([name])), own_notes=[note])
+    # A dataset may have been moved since; then it is where the user says.
+    moved = job.work is None and files.stat(f"{name.rstrip('/')}/{RECORDED}") is not None
+    output = name if moved else job.output.dir
+    return Side(name, ShardSamples(_shards_of(output)), DroppedSamples(plan, work))
+
+
+def _shards_of(output: str) -> list[str]:
+    """None for a run that has written none, which is when one wants to see what was dropped."""
+    try:
+        return find_shards([output])
+    except (UserError, FileNotFoundError):
+        return []
+
+
+def _plan_of(job: Job, work: Store) -> Plan:
+    """The plan whose results lie in the work folder. Raises `UserError` if there is none.
+
+    The parts are taken from there, since a run may have had a limit and a source may be gone.
+    """
+    recorded = [n for n in work.names() if n.startswith("parts-") and posixpath.splitext(n)[1] == ".arrow"]
+    plans = [make_plan(job, Parts.load(work, name)) for name in recorded]
+    plans += [found for plan in plans[:1] if (found := _of_another_version(plan, work))]
+    for plan in sorted(plans, key=lambda plan: -len(work.names(plan.steps[plan.write].folder))):
+        if work.names(plan.steps[0].folder):
+            return plan
+    raise UserError(f"{work.root} holds no results of this recipe, as this version of gritmill runs it")
+
+
+def _of_another_version(plan: Plan, work: Store) -> Plan | None:
+    """The plan with the fingerprints of what lies in the work folder, where there is one of each step.
+
+    A change of our code changes fingerprints, and results of before are still worth a look.
+    """
+    found: dict[str, list[str]] = {}
+    for path in work.fs.ls(work.path, detail=False):
+        name, _, fingerprint = posixpath.basename(path).rpartition("-")
+        found.setdefault(name, []).append(fingerprint)
+    names = {step: step.folder.removesuffix(f"-{step.fingerprint}") for step in plan.steps}
+    if any(len(found.get(name, [])) > 1 for name in names.values()):
+        return None
+    steps = [replace(s, fingerprint=found.get(name, [s.fingerprint])[0]) for s, name in names.items()]
+    return replace(plan, steps=tuple(steps))
