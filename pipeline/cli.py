@@ -8,6 +8,7 @@ import typer
 from pipeline.commands.card import card
 from pipeline.commands.compare import compare
 from pipeline.commands.compare_grounders import compare_grounders
+from pipeline.commands.convert import convert
 from pipeline.commands.dialects import dialects
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
@@ -49,6 +50,7 @@ app.command()(stats)
 app.command()(report)
 app.command()(card)
 app.command()(push)
+app.command()(convert)
 app.command()(doctor)
 app.command()(dialects)
 

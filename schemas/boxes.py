@@ -33,6 +33,11 @@ class Box(NamedTuple):
         """DETR's (centre x, centre y, width, height), already in 0..1 -> corners (not clipped)."""
         return cls(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
 
+    def to_pixels(self, width: float, height: float) -> tuple[float, float, float, float]:
+        """0..1 -> pixel corners."""
+        x1, y1, x2, y2 = self
+        return (x1 * width, y1 * height, x2 * width, y2 * height)
+
     def to_xywh_pixels(self, width: float, height: float) -> tuple[float, float, float, float]:
         """0..1 -> COCO's `bbox` (left, top, box width, box height) in pixels."""
         x1, y1, x2, y2 = self
@@ -62,6 +67,11 @@ class Box(NamedTuple):
 def outline_from_pixels(points: Sequence[float], width: float, height: float) -> list[float]:
     """COCO's polygon (x, y, x, y, ... in pixels) -> the same in 0..1, clipped to the image."""
     return [min(max(v / (height if i % 2 else width), 0.0), 1.0) for i, v in enumerate(points)]
+
+
+def outline_to_pixels(points: Sequence[float], width: float, height: float) -> list[float]:
+    """An outline in 0..1 -> COCO's polygon in pixels, to the hundredth as in COCO's own files."""
+    return [round(v * (height if i % 2 else width), 2) for i, v in enumerate(points)]
 
 
 def intersection(a: Box, b: Box) -> float:

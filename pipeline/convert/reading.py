@@ -4,11 +4,11 @@ import json
 import math
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from pipeline import files
 from schemas.boxes import Box
-from schemas.columns import ImageRef
+from schemas.columns import ImageRef, Span
 from schemas.errors import UserError
 from schemas.images import open_header, oriented_size
 
@@ -18,8 +18,8 @@ MAX_LINE = 2**24
 """Longest line of JSON lines, and largest JSON of a single sample, in bytes."""
 _LARGEST = 1e7
 """Coordinates beyond it, in pixels, are no coordinates."""
-_HEAD = 2**18
-"""Bytes in which an image says its size."""
+HEAD = 2**18
+"""Bytes in which an image says its size, and a JSON file what it is about."""
 
 
 def load_json(path: str) -> Any:
@@ -78,7 +78,7 @@ def numbers(value: object, count: int) -> list[float] | None:
     return list(map(float, value)) if all(map(is_number, value)) else None
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """True for a finite number of no absurd size."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
@@ -86,11 +86,7 @@ def is_number(value: object) -> bool:
 def size_of(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int]:
     """(width, height) of an entry; zeros where it does not say them."""
     w, h = entry.get(width), entry.get(height)
-    if is_number(w) and is_number(h):
-        assert isinstance(w, (int, float)) and isinstance(h, (int, float))
-        if w >= 1 and h >= 1:
-            return int(w), int(h)
-    return 0, 0
+    return (int(w), int(h)) if is_number(w) and is_number(h) and min(w, h) >= 1 else (0, 0)
 
 
 def xywh_box(bbox: object, size: tuple[int, int]) -> Box | None:
@@ -109,6 +105,23 @@ def corner_box(bbox: object, size: tuple[int, int]) -> Box | None:
         return None
     x1, y1, x2, y2 = found
     return Box.from_pixels(x1, y1, x2, y2, *size)
+
+
+def lists(value: object) -> list[list[Any]]:
+    """The lists in a JSON list, whatever else it holds left out."""
+    return [item for item in value if isinstance(item, list)] if isinstance(value, list) else []
+
+
+def hull(spans: object) -> Span | None:
+    """MDETR's `tokens_positive` -> one span, from the first's start to the last's end; None if there is none.
+
+    >>> hull([[0, 3], [4, 11]])
+    Span(start=0, end=11)
+    """
+    pairs = [pair for pair in lists(spans) if len(pair) == 2]
+    if not pairs or not all(isinstance(v, int) for pair in pairs for v in pair):
+        return None
+    return Span(min(start for start, _ in pairs), max(end for _, end in pairs))
 
 
 def text_of(value: object) -> str:
@@ -152,15 +165,27 @@ def measured(where: ImageRef | None) -> tuple[int, int]:
     if where is None:
         return 0, 0
     try:
-        length = min(where.length, _HEAD) if where.length else _HEAD
+        length = min(where.length, HEAD) if where.length else HEAD
         return oriented_size(open_header(files.read_range(where.uri, where.offset, length)))
     except (OSError, ValueError, SyntaxError):
         return 0, 0
 
 
-def first_file(path: str, *names: str) -> str | None:
-    """The path if it is a file, or the first of these names that is a file in the folder."""
+def json_files(path: str, *extensions: str) -> list[str]:
+    """The path if it is a file, or the JSON files right in a folder, sorted.
+
+    Raises `UserError` if there are none.
+    """
     if files.stat(path):
-        return path
-    candidates = (posixpath.join(path, name) for name in names)
-    return next((name for name in candidates if files.stat(name)), None)
+        return [path]
+    wanted = extensions or (".json",)
+    found = [file.uri for name, file in files.children(path).items() if name.endswith(wanted)]
+    if not found:
+        raise UserError(f"{path} has no {' or '.join(wanted)} file; give the file itself.")
+    return found
+
+
+def split_of(uri: str) -> str:
+    """What the name of a file says of its split: `instances_val2017.json` -> `validation`."""
+    name = posixpath.basename(uri)
+    return "validation" if "val" in name else "test" if "test" in name else "train"

@@ -62,10 +62,7 @@ def find_samples(path: str, losses: Losses) -> Iterator[Files]:
 
     Raises `UserError` if there are neither.
     """
-    try:
-        tars = find_shards([path])
-    except UserError:
-        tars = []
+    tars = find_tars(path)
     for tar in tars:
         try:
             yield from in_tar(tar)
@@ -80,6 +77,14 @@ def find_samples(path: str, losses: Losses) -> Iterator[Files]:
             )
         yield first
         yield from found
+
+
+def find_tars(path: str) -> list[str]:
+    """The tars of a path, glob or folder; empty if there are none."""
+    try:
+        return find_shards([path])
+    except UserError:
+        return []
 
 
 def in_tar(tar: str) -> Iterator[Files]:

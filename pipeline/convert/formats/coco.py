@@ -12,27 +12,45 @@ folder has both; boxes of categories stand in the record's `annotations`. The th
 `pipeline/output/coco.py`, gives a sample for each of its images, which are one a caption.
 """
 
+import json
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO
 
 from pipeline import files
 from pipeline.convert.reading import (
     Images,
+    hull,
     image_folders,
     is_number,
+    lists,
     load_json,
+    numbers,
     objects,
     size_of,
+    split_of,
     text_of,
     xywh_box,
 )
 from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, checked, make_sample, usable
+from pipeline.convert.writing import BySplit, Pictures, opened, reopened
+from pipeline.output.coco import coco_entry, merge
 from pipeline.sources.coco_json import load
+from schemas.boxes import outline_from_pixels, outline_to_pixels
 from schemas.columns import Annotation, GroundedBox, Span
 from schemas.errors import UserError
-from schemas.records import Region
+from schemas.records import Region, to_json
+
+LOSES = {
+    "source": "where the image was taken from is not said",
+    "image_format": "told by the file's extension alone",
+    "conversations": "there are none",
+    "provenance": "there is none",
+}
 
 
 def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sample]:
@@ -44,11 +62,86 @@ def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sampl
             if not recognises(value):
                 raise UserError(f"{captions} has no lists `images` and `annotations`; give COCO's file.")
             if is_grounding(value):
-                yield from read_grounding(value, _split(captions), found, losses)
+                yield from read_grounding(value, split_of(captions), found, losses)
                 continue
             instances = captions if value.get("categories") else None
             del value  # it may be large, and is read again
-        yield from _read_photos(captions, instances, _split(captions), found, losses)
+        yield from _read_photos(captions, instances, split_of(captions), found, losses)
+
+
+def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: bool = True) -> int:
+    """A file with MDETR's fields for each split; returns how many samples they hold.
+
+    Entries wait in a temporary file, so that memory holds the names of categories only.
+    """
+    return write_files(samples, folder, losses, Pictures(folder / "images", losses, copy_images))
+
+
+def write_files(
+    samples: Iterable[Sample],
+    folder: Path,
+    losses: Losses,
+    pictures: Pictures,
+    file_of: Callable[[str], str] = "{}.json".format,
+    phrases_as_categories: bool = False,
+) -> int:
+    """`write`, for any layout of files and images. Categories are `object` for phrases, then other labels."""
+    written = 0
+
+    @contextmanager
+    def fragment(name: str) -> Iterator[_Fragment]:
+        with TemporaryFile() as file:
+            found = _Fragment(file, {} if phrases_as_categories else {"object": 1})
+            yield found
+            with opened(folder / name) as out:
+                merge([found.lines], out, found.categories)
+
+    with BySplit(fragment, named=file_of) as fragments:
+        for sample in samples:
+            record = sample.record
+            if not (record["width"] and record["height"]):
+                losses.row(record["key"], "the size of its image is not known")
+                continue
+            fragments[record["split"]].add(sample, pictures.put(sample), phrases_as_categories)
+            written += 1
+    return written
+
+
+class _Fragment:
+    """The entries of a file before they have ids, a line each."""
+
+    def __init__(self, file: IO[bytes], categories: dict[str, int]) -> None:
+        self._file = file
+        self.categories = categories
+
+    def add(self, sample: Sample, file_name: str, phrases_as_categories: bool) -> None:
+        record = sample.record
+        entry = coco_entry(record, file_name)
+        entry["image"] |= {name: record[name] for name in ("key", "captions", "split")}
+        entry["image"]["metadata"] = json.loads(record["metadata"])
+        for annotation, grounded in zip(entry["annotations"], sample.grounded, strict=True):
+            annotation |= {"model": grounded.model, "query": grounded.phrase}
+            if phrases_as_categories:
+                annotation["category_id"] = self._category(annotation["phrase"])
+        size = record["width"], record["height"]
+        entry["annotations"] += [
+            {
+                "category_id": self._category(label),
+                "iscrowd": int(crowd),
+                "area": round(box.area * size[0] * size[1], 2),
+                "bbox": [round(v, 2) for v in box.to_xywh_pixels(*size)],
+                "segmentation": [outline_to_pixels(outline, *size) for outline in polygons],
+            }
+            for label, box, crowd, polygons in sample.annotations
+        ]
+        self._file.write(to_json(entry) + b"\n")
+
+    def lines(self) -> BinaryIO:
+        """The entries from the start."""
+        return reopened(self._file)
+
+    def _category(self, name: str) -> int:
+        return self.categories.setdefault(name, len(self.categories) + 1)
 
 
 def recognises(value: object) -> bool:
@@ -95,16 +188,19 @@ def _grounded_sample(
     labels: list[Annotation] = []
     for annotation in annotations:
         box = xywh_box(annotation.get("bbox"), size)
-        span, longer = _hull(annotation.get("tokens_positive")), _hull([annotation.get("ref_exp")])
+        span, longer = hull(annotation.get("tokens_positive")), hull([annotation.get("ref_exp")])
         score = annotation.get("score")
         try:
             if box is None:
                 raise ValueError("a box that is no numbers")
             if span is None:
                 label = names.get(text_of(annotation.get("category_id")), "object")
-                labels.append(Annotation(label, usable(box), bool(annotation.get("iscrowd")), []))
+                outlines = [
+                    outline for o in lists(annotation.get("segmentation")) if (outline := _outline(o, size))
+                ]
+                labels.append(Annotation(label, usable(box), bool(annotation.get("iscrowd")), outlines))
                 continue
-            region = checked(Region(span, box, float(score) if is_number(score) else 1.0), caption)  # type: ignore[arg-type]
+            region = checked(Region(span, box, float(score) if is_number(score) else 1.0), caption)
             spans.append(checked(region._replace(span=longer or span), caption).span)
         except ValueError as error:
             losses.part(key, str(error))
@@ -148,16 +244,10 @@ def _metadata(image: dict[str, Any]) -> dict[str, Any]:
     return (told if isinstance(told, dict) else {}) | {k: v for k, v in image.items() if k not in _OURS}
 
 
-def _hull(spans: object) -> Span | None:
-    """MDETR's list of spans -> the one from the first's start to the last's end; None if there is none."""
-    pairs = (
-        [pair for pair in spans if isinstance(pair, list) and len(pair) == 2]
-        if isinstance(spans, list)
-        else []
-    )
-    if not pairs or not all(isinstance(v, int) for pair in pairs for v in pair):
-        return None
-    return Span(min(start for start, _ in pairs), max(end for _, end in pairs))
+def _outline(points: list[Any], size: tuple[int, int]) -> list[float]:
+    """A polygon of pixels -> 0..1; empty if it is none."""
+    found = numbers(points, len(points))
+    return outline_from_pixels(found, *size) if found and len(found) >= 6 and len(found) % 2 == 0 else []
 
 
 def _read_photos(
@@ -209,12 +299,6 @@ def _files(path: str) -> list[tuple[str, str | None]]:
             f"{path} has no JSON of COCO's; give the file itself, or a folder with `captions.json`."
         )
     return pairs
-
-
-def _split(uri: str) -> str:
-    """What the name of a file says of its split: `instances_val2017.json` -> `validation`."""
-    name = posixpath.basename(uri)
-    return "validation" if "val" in name else "test" if "test" in name else "train"
 
 
 def _stem(name: object) -> str:

@@ -8,23 +8,46 @@ Boxes in the text become numbers: they are taken to be of the whole image. The f
 the caption. Files of LLaVA-1.5's mix give some boxes of the image padded to a square, which no field says.
 """
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pipeline.convert.reading import (
     Images,
-    first_file,
     image_folders,
+    json_files,
     load_json,
     measured,
     objects,
+    split_of,
     text_of,
 )
 from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
+from pipeline.convert.writing import BySplit, Pictures, json_list
+from pipeline.output.llava import llava_entries
 from schemas.boxes import Box
 from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, mistakes, placeholder, shielded
 from schemas.errors import UserError
+
+LOSES = {
+    "caption": "not said; the first answer is taken for it",
+    "captions": "not said",
+    "noun_chunks": "only the conversations stay",
+    "ref_exps": "only the conversations stay",
+    "boxes": "only those of the conversations stay, as text of three decimals",
+    "scores": "not said",
+    "models": "not said",
+    "phrases": "not said",
+    "source": "where the image was taken from is not said",
+    "image_format": "told by the file's extension alone",
+    "conversations": "each becomes a sample; tasks and the words of phrases are not said, square brackets "
+    "that hold no box become round",
+    "provenance": "there is none",
+    "annotations": "boxes whose label is no part of the caption cannot be said",
+}
+_FIELDS = ("id", "image", "conversations")
 
 ROLES = {"human": HUMAN, "user": HUMAN, "gpt": ASSISTANT, "assistant": ASSISTANT}
 _BOX = re.compile(
@@ -34,20 +57,18 @@ _PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
 
 
 def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sample]:
-    """One JSON list, which is in memory as a whole."""
-    file = first_file(path, "train.json", "llava.json")
-    if file is None:
-        raise UserError(f"{path} has no JSON of LLaVA's; give the file itself.")
-    entries = load_json(file)
-    if not isinstance(entries, list):
-        raise UserError(f"{file} holds no list of conversations; give a file in LLaVA's format.")
-    found = Images(image_folders(file, images))
-    for number, entry in enumerate(entries):
-        key = text_of(entry.get("id")) if isinstance(entry, dict) else ""
-        try:
-            yield _sample(entry, key or f"{number:08d}", found)
-        except Unusable as error:
-            losses.row(key or f"entry {number}", str(error))
+    """Each file is one JSON list, which is in memory as a whole."""
+    for file in json_files(path):
+        entries = load_json(file)
+        if not isinstance(entries, list):
+            raise UserError(f"{file} holds no list of conversations; give a file in LLaVA's format.")
+        found = Images(image_folders(file, images))
+        for number, entry in enumerate(entries):
+            key = text_of(entry.get("id")) if isinstance(entry, dict) else ""
+            try:
+                yield _sample(entry, key or f"{number:08d}", split_of(file), found)
+            except Unusable as error:
+                losses.row(key or f"entry {number}", str(error))
 
 
 def recognises(entry: dict[str, Any]) -> bool:
@@ -55,7 +76,7 @@ def recognises(entry: dict[str, Any]) -> bool:
     return "conversations" in entry
 
 
-def _sample(entry: object, key: str, images: Images) -> Sample:
+def _sample(entry: object, key: str, split: str, images: Images) -> Sample:
     if not isinstance(entry, dict):
         raise Unusable("no JSON object")
     name = entry.get("image")
@@ -65,10 +86,18 @@ def _sample(entry: object, key: str, images: Images) -> Sample:
     if next(mistakes(conversation), None):
         raise Unusable("no conversation of questions and answers in turn")
     where = images.find(name)
-    extra = {field: value for field, value in entry.items() if field not in ("id", "image", "conversations")}
+    extra = {field: value for field, value in entry.items() if field not in _FIELDS}
     answer = entry["conversations"][1]["value"]
     return make_sample(
-        key, answer, measured(where), where, name=name, image_id=name, metadata=extra, told=[conversation]
+        key,
+        answer,
+        measured(where),
+        where,
+        name=name,
+        image_id=name,
+        split=split,
+        metadata=extra,
+        told=[conversation],
     )
 
 
@@ -87,3 +116,24 @@ def _turn(turn: dict[str, Any]) -> Turn:
 
     harmless = _PLACEHOLDER.sub(lambda found: shielded(found[0]), text)
     return Turn(role, "conversation", _BOX.sub(keep, harmless), regions, [])
+
+
+def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: bool = True) -> int:
+    """A file for each split, written as it goes; returns how many samples had conversations."""
+    written = 0
+    pictures = Pictures(folder / "images", losses, copy_images)
+    with BySplit(lambda split: json_list(folder / f"{split}.json")) as lists:
+        for sample in samples:
+            record = sample.record
+            told = sample.conversations
+            if not told:
+                losses.row(
+                    record["key"], "it has no conversations; a recipe with the stage `tasks` makes some"
+                )
+                continue
+            extra = {k: v for k, v in json.loads(record["metadata"]).items() if k not in _FIELDS}
+            size = max(record["width"], 1), max(record["height"], 1)  # unknown sizes change no 0..1 box
+            for entry in llava_entries(record["key"], pictures.put(sample), size, told):
+                lists[record["split"]](entry | extra)
+            written += 1
+    return written

@@ -1,0 +1,80 @@
+"""From one format to another: the samples pass one by one, and what could not be said is written down."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline import files
+from pipeline.convert.registry import FORMATS, read, sniff
+from pipeline.convert.sample import Losses, Sample
+from pipeline.store import TEMPORARY
+from schemas.errors import UserError
+
+LEFT_OUT = "left_out.jsonl"
+"""Beside the converted data: each row and part that was left out, with the reason."""
+
+
+class Converted(NamedTuple):
+    """What a conversion did."""
+
+    source: str
+    """The format that the data were in."""
+    read: int
+    """Samples that the source gave; rows that were none are in `losses`."""
+    written: int
+    losses: Losses
+
+
+def convert(
+    source: str,
+    target: str,
+    to: str,
+    came: str | None = None,
+    images: str | None = None,
+    copy_images: bool = True,
+) -> Converted:
+    """Writes the data at `source` to the new folder `target`, which is there whole or not at all.
+
+    `came` is the format of the source if it is not to be guessed. Raises `UserError` where nothing could
+    be converted, or the target is there.
+    """
+    folder = Path(target)
+    if not files.is_local(target):
+        raise UserError(f"{target} is no folder of this machine; convert into one and copy it from there.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{target} is there already; choose another folder, or remove it first.")
+    came = came or sniff(source)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
+    temporary.mkdir()
+    count = 0
+
+    def counted() -> Iterator[Sample]:
+        nonlocal count
+        for sample in read(source, came, losses, images):
+            count += 1
+            yield sample
+
+    try:
+        with (temporary / LEFT_OUT).open("w", encoding="utf-8") as notes:
+
+            def note(kind: str, name: str, reason: str) -> None:
+                notes.write(json.dumps({"kind": kind, "name": name, "reason": reason}) + "\n")
+
+            losses = Losses(note)
+            written = FORMATS[to].write(counted(), temporary, losses, copy_images)
+        if not written:
+            why = ", ".join(f"{reason} ({n:,})" for reason, n in losses.rows.most_common(3))
+            raise UserError(f"nothing in {source} can be written as {to}: {why or 'it has no samples'}.")
+        if not losses.rows and not losses.parts:
+            (temporary / LEFT_OUT).unlink()
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return Converted(came, count, written, losses)
