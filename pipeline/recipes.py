@@ -311,6 +311,9 @@ class _Checker:
             for column in named.stage.reads:
                 if column not in have:
                     self.mistake(path, f"{named.name} reads column {column}, {_who_writes(column)}")
+            if "masks" in have and "boxes" in named.stage.writes and "masks" not in named.stage.writes:
+                words = "chooses boxes anew, and masks would no longer be theirs; put segment after it"
+                self.mistake(path, f"{named.name} {words}")
             for column, kind in named.stage.writes.items():
                 if have.get(column, kind) != kind:
                     self.mistake(path, f"{named.name} writes column {column} with another type than before")

@@ -9,6 +9,8 @@
      "captions": ["a wire hanger with a paper cover"], "metadata": "{\"url\":\"https://...\"}"}
 
 `noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing.
+So is `masks` beside them where it segments, `{"size": [693, 1024], "counts": "...", "score": 0.97, "model":
+"..."}` each (`schemas/masks.py`); a mask without a pixel stands where there is no good one.
 `conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it), and after it,
 where a language model wrote them, `provenance`: an object for each, `schemas.replies.Provenance`. Otherwise
 every record has the same fields, and `metadata` and `conversations` stay JSON strings: loaders that infer
@@ -75,6 +77,9 @@ def to_record(sample: Mapping[str, Any]) -> Record:
             pairs = zip(ref_exps, boxes, strict=True)
             record["ref_exps"] = [Region(span, b.box, b.score).to_item() for span, b in pairs]
         record["boxes"] = [{"model": b.model, "phrase": b.phrase} for b in boxes]
+        if sample.get("masks") is not None:
+            pairs = zip(sample["masks"], boxes, strict=True)
+            record["masks"] = [mask.to_item() for mask, _ in pairs]
     record |= {name: sample[name] for name in ("image_id", "split", "image_format")}
     record["source"] = sample["image"].ref._asdict()
     record["captions"] = sample["captions"] or [sample["caption"]]

@@ -47,6 +47,14 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "transformers": "stages.grounders.transformers:TransformersGrounder",
         },
     ),
+    "segment": (
+        "segmenter",
+        {
+            "transformers": "stages.segmenters.transformers:TransformersSegmenter",
+            "segment_anything": "stages.segmenters.segment_anything:SegmentAnythingSegmenter",
+            "onnx": "stages.segmenters.onnx:OnnxSegmenter",
+        },
+    ),
 }
 """Stages whose class is chosen by one of their options: `ground: {grounder: annotations}`."""
 

@@ -7,6 +7,9 @@
                       "phrase": "a paper cover", "ref_exp": [19, 66], "score": 0.7929}, ...],
      "categories": [{"id": 1, "name": "object"}]}
 
+Where the recipe segments, each has its `segmentation` (run lengths, empty where there is no good mask), whose
+pixels are then its `area`.
+
 `pycocotools` and `torchvision.datasets.CocoDetection` load it; `file_name` is the member's name in
 the webdataset shards, so after `tar xf` of those the folder is the image root. Pixels are those of the
 image as a viewer sees it (EXIF orientation applied). As in MDETR an image stands there once for each
@@ -20,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from pipeline.output.webdataset import member_stem
+from schemas.masks import Mask
 from schemas.records import Record, Region, to_json, to_record
 
 
@@ -66,16 +70,19 @@ def coco_entry(record: Record, file_name: str) -> dict[str, Any]:
     width, height, caption = record["width"], record["height"], record["caption"]
     chunks = record.get("noun_chunks") or []
     annotations = []
-    for chunk, expression in zip(chunks, record.get("ref_exps") or chunks, strict=True):
+    expressions, items = record.get("ref_exps") or chunks, record.get("masks") or [None] * len(chunks)
+    for chunk, expression, item in zip(chunks, expressions, items, strict=True):
         span, box, score = Region.from_item(chunk)
         x, y, w, h = box.to_xywh_pixels(width, height)
+        mask = None if item is None else Mask.from_item(item)
         annotations.append(
             {
                 "category_id": 1,
                 "iscrowd": 0,
                 # Hundredths of a pixel, as in COCO's own files.
-                "area": round(w * h, 2),
+                "area": mask.area if mask else round(w * h, 2),
                 "bbox": [round(v, 2) for v in (x, y, w, h)],
+                **({"segmentation": mask.segmentation()} if mask else {}),
                 "tokens_positive": [list(span)],
                 "phrase": span.of(caption),
                 "ref_exp": list(Region.from_item(expression).span),

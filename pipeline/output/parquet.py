@@ -9,6 +9,14 @@ import pyarrow.parquet as pq
 from schemas.records import Record, to_record
 
 _REGIONS = pa.list_(pa.list_(pa.float64()))
+_MASK = pa.struct(
+    {
+        "size": pa.list_(pa.int64()),
+        "counts": pa.string(),
+        "score": pa.float64(),
+        "model": pa.string(),
+    }
+)
 _PROVENANCE = pa.struct(
     {
         "task": pa.string(),
@@ -30,6 +38,7 @@ SCHEMA = pa.schema(
         "noun_chunks": _REGIONS,
         "ref_exps": _REGIONS,
         "boxes": pa.list_(pa.struct({"model": pa.string(), "phrase": pa.string()})),
+        "masks": pa.list_(_MASK),
         "image_id": pa.string(),
         "split": pa.string(),
         "image_format": pa.string(),

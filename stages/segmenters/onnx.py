@@ -1,0 +1,165 @@
+"""Masks from SAM or SAM 2 as two ONNX files, an encoder for the image and a decoder for the boxes."""
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import PrivateAttr
+
+from schemas.errors import UserError
+from stages.segmenters import weights
+from stages.segmenters.base import Segment
+from stages.segmenters.canvas import Array, Canvas
+
+CORNERS = (2.0, 3.0)
+"""Labels by which a prompt says that its points are the corners of a box."""
+PROMPTS = {"point_coords", "point_labels", "mask_input", "has_mask_input", "orig_im_size"}
+"""Inputs of a decoder beside what the encoder says of the image."""
+LOGITS = "low_res_masks"
+"""Masks before they are stretched to the image, where a decoder gives both."""
+
+
+class OnnxSegmenter(Segment):
+    """Boxes -> masks, by SAM or SAM 2 exported to ONNX; small ones are quick enough without a GPU.
+
+    Box(.1, .2, .5, .9) -> Mask(426, 640, "PXZ8...", 0.97, "sam2_hiera_tiny.encoder.onnx@86cde3b2c1f0")
+
+    Decoders are read that take prompts as segment-anything's own export does (`point_coords`,
+    `point_labels`), which those of SAM 2 follow: the encoder is asked for whatever else the decoder wants.
+    Where a decoder gives several masks for a box, the one of the highest predicted IoU is taken.
+    """
+
+    packages = {"onnxruntime": "onnx", "pycocotools": "masks"}
+
+    segmenter: Literal["onnx"] = "onnx"
+    """What makes the masks."""
+    encoder: str
+    """ONNX file: an image [1, 3, side, side], normalised with ImageNet's mean and deviation -> features."""
+    decoder: str
+    """ONNX file: features and prompts -> masks and predicted IoU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs; auto takes a GPU if onnxruntime has one. `cuda` needs gpus: 1."""
+
+    _encoder: Any = PrivateAttr()
+    _decoder: Any = PrivateAttr()
+
+    def problems(self) -> list[str]:
+        try:
+            self._files()
+        except UserError as error:
+            return [str(error)]
+        return []
+
+    def revision(self) -> dict[str, str]:
+        try:
+            versions = {name: importlib.metadata.version(name) for name in ("onnxruntime", "pillow")}
+            return {"model": weights.label(*self._files()), **versions}
+        except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
+            return {}
+
+    def setup(self) -> None:
+        encoder, decoder = self._files()
+        self._encoder = self._session("encoder", encoder)
+        self._decoder = self._session("decoder", decoder)
+        side = self._side()
+        self._check_decoder()
+        # Only SAM 2 hands finer features on to its decoder; it stretches images, SAM pads them.
+        self._canvas = Canvas(side, stretch=len(self._wanted() - PROMPTS) > 1)
+        self._label = weights.label(encoder, decoder)
+
+    def encode(self, pixels: Array) -> dict[str, Array]:
+        names = [output.name for output in self._encoder.get_outputs()]
+        [given] = self._encoder.get_inputs()
+        found = dict(zip(names, self._encoder.run(None, {given.name: pixels[None]}), strict=True))
+        wanted = self._wanted() - PROMPTS
+        if len(wanted) == len(found) == 1:  # then they need not agree on its name
+            found = dict(zip(wanted, found.values(), strict=True))
+        return {name: found[name] for name in wanted}
+
+    def decode(self, encoded: dict[str, Array], corners: Array) -> tuple[Array, Array]:
+        step = self._boxes_at_once() or len(corners)
+        found = [self._decode(encoded, corners[i : i + step]) for i in range(0, len(corners), step)]
+        logits, scores = zip(*found, strict=True)
+        return np.concatenate(logits), np.concatenate(scores)
+
+    def _decode(self, encoded: dict[str, Array], corners: Array) -> list[Array]:
+        boxes = len(corners)
+        prompts = {
+            "point_coords": corners.reshape(boxes, 2, 2),
+            "point_labels": np.tile(np.array(CORNERS, np.float32), (boxes, 1)),
+            "mask_input": np.zeros((boxes, *map(int, self._shape("mask_input")[1:])), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+            # The whole canvas: cutting the image out of it is our own affair.
+            "orig_im_size": np.array([self._canvas.side] * 2, np.float32),
+        }
+        asked = {name: value for name, value in prompts.items() if name in self._wanted()}
+        given = [output.name for output in self._decoder.get_outputs()]
+        masks = LOGITS if LOGITS in given else "masks"
+        return self._decoder.run([masks, "iou_predictions"], encoded | asked)
+
+    def _files(self) -> tuple[Path, Path]:
+        return (
+            weights.found("encoder", self.encoder, "the ONNX file of a SAM encoder"),
+            weights.found("decoder", self.decoder, "the ONNX file of a SAM decoder"),
+        )
+
+    def _session(self, option: str, path: Path) -> Any:
+        import onnxruntime as ort
+
+        available = ort.get_available_providers()
+        gpu = [name for name in ("CUDAExecutionProvider",) if self.device != "cpu" and name in available]
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = max(1, int(self.cpus))
+        options.log_severity_level = 4  # what goes wrong is raised; its log would only repeat it
+        try:
+            session = ort.InferenceSession(
+                path.read_bytes(), options, providers=[*gpu, "CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors have no class in common
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{option} {str(path)!r} cannot be loaded by onnxruntime, {reason}; give a whole ONNX file"
+            ) from error
+        if self.device == "cuda" and not set(gpu) & set(session.get_providers()):
+            raise UserError(
+                "device is cuda, but onnxruntime has no CUDA here; pip install onnxruntime-gpu in place of "
+                "onnxruntime, see that the worker has a GPU, or set device: auto"
+            )
+        return session
+
+    def _side(self) -> int:
+        shapes = [given.shape for given in self._encoder.get_inputs()]
+        if len(shapes) == 1 and len(shapes[0]) == 4:
+            _, channels, height, width = shapes[0]
+            if channels == 3 and height == width and isinstance(height, int):
+                return height
+        raise UserError(f"encoder {self.encoder!r} takes {shapes}, not one square image [1, 3, side, side]")
+
+    def _check_decoder(self) -> None:
+        wanted = self._wanted()
+        given = {output.name for output in self._decoder.get_outputs()}
+        if not {"point_coords", "point_labels"} <= wanted or not {"masks", "iou_predictions"} <= given:
+            raise UserError(
+                f"decoder {self.decoder!r} takes {', '.join(sorted(wanted))} and gives "
+                f"{', '.join(sorted(given))}; it should take point_coords and point_labels and give masks "
+                "and iou_predictions, as segment-anything exports it"
+            )
+        features = {output.name for output in self._encoder.get_outputs()}
+        missing = sorted(wanted - PROMPTS - features)
+        if missing and not len(wanted - PROMPTS) == len(features) == 1:
+            raise UserError(
+                f"decoder {self.decoder!r} wants {', '.join(missing)}, which the encoder does not give; "
+                "take both files from one export"
+            )
+
+    def _wanted(self) -> set[str]:
+        return {given.name for given in self._decoder.get_inputs()}
+
+    def _shape(self, name: str) -> list[int | str]:
+        return {given.name: given.shape for given in self._decoder.get_inputs()}.get(name, [])
+
+    def _boxes_at_once(self) -> int | None:
+        """What a decoder of a fixed batch takes, such as the one of segment-anything; None for any."""
+        [boxes, *_] = self._shape("point_coords")
+        return boxes if isinstance(boxes, int) else None

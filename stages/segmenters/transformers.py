@@ -1,0 +1,118 @@
+"""Masks from SAM, SAM 2 or SAM 3 in the transformers library."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from schemas import checkpoints
+from schemas.errors import UserError
+from stages import local_models
+from stages.local_models import Device, Precision
+from stages.segmenters.base import Segment
+from stages.segmenters.canvas import Array, Canvas
+
+TYPES = ("sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video")
+"""Architectures that take boxes and give masks. Those for video hold the one for images."""
+
+
+class TransformersSegmenter(Segment):
+    """Boxes -> masks, by SAM, SAM 2 or SAM 3 of the transformers library.
+
+    Box(.1, .2, .5, .9) -> Mask(426, 640, "PXZ8...", 0.97, "facebook/sam2.1-hiera-large@3a2f...")
+
+    Each box is asked for a single mask, as its makers advise for boxes. SAM 3 makes masks as SAM 2 does;
+    what it finds for a noun phrase is the business of `ground: {grounder: sam3}`. Images are resized with
+    Pillow after the checkpoint's own settings, so that masks do not depend on whether torchvision is
+    installed.
+    """
+
+    packages = {"pycocotools": "masks", "torch": "grounders", "transformers": "grounders"}
+
+    gpus: float | None = Field(default=None, ge=0)
+
+    segmenter: Literal["transformers"] = "transformers"
+    """What makes the masks."""
+    model: str = "facebook/sam2.1-hiera-small"
+    """Hub id or folder of a SAM, SAM 2 or SAM 3 checkpoint."""
+    model_revision: str | None = None
+    """Commit, tag or branch on the hub; null for its main branch as it is when the run starts. Give a
+    commit where a recipe is to give the same masks next year."""
+    device: Device = "auto"
+    """Where the model runs; auto takes the GPU if the worker has one."""
+    precision: Precision = "auto"
+    """Of the image encoder; auto is half precision on a GPU. Prompts and masks are always float32."""
+
+    _model: Any = PrivateAttr()
+    _device: str = PrivateAttr()
+    _precision: str = PrivateAttr()
+
+    def problems(self) -> list[str]:
+        try:
+            self._checkpoint()
+        except UserError as error:
+            return [str(error)]
+        except ModuleNotFoundError:  # `packages` says so
+            return []
+        return []
+
+    def revision(self) -> dict[str, str]:
+        try:
+            model = checkpoints.find(self.model, self.model_revision).revision
+        except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
+            model = ""
+        return {"model": model, **local_models.versions()}
+
+    def setup(self) -> None:
+        import torch
+
+        torch.set_num_threads(max(1, int(self.cpus)))
+        checkpoint = self._checkpoint()
+        self._device = local_models.chosen_device(self.device)
+        self._precision = local_models.chosen_precision(self.precision, self._device)
+        model = local_models.load_model(checkpoint, "AutoModelForMaskGeneration")
+        self._model = model.to(self._device)
+        self._canvas = local_models.load_part(checkpoint, canvas_of)
+        self._label = checkpoint.label
+
+    def encode(self, pixels: Array) -> Any:
+        import torch
+
+        dtype = getattr(torch, self._precision)
+        given = torch.from_numpy(pixels)[None].to(self._device)
+        with torch.inference_mode(), torch.autocast(self._device, dtype, dtype != torch.float32):
+            found = self._model.get_image_embeddings(given)
+        # SAM gives one map of features, SAM 2 and 3 one for each scale.
+        return [one.float() for one in found] if isinstance(found, (list, tuple)) else found.float()
+
+    def decode(self, encoded: Any, corners: Array) -> tuple[Array, Array]:
+        import torch
+
+        with torch.inference_mode():
+            found = self._model(
+                image_embeddings=list(encoded) if isinstance(encoded, list) else encoded,
+                input_boxes=torch.from_numpy(corners)[None].to(self._device),
+                multimask_output=False,
+            )
+        return np.asarray(found.pred_masks[0].cpu()), np.asarray(found.iou_scores[0].cpu())
+
+    def _checkpoint(self) -> checkpoints.Checkpoint:
+        checkpoint = checkpoints.find(self.model, self.model_revision)
+        if checkpoint.model_type not in TYPES:
+            raise UserError(
+                f"model {self.model!r} is of type {checkpoint.model_type!r}, which makes no masks for boxes; "
+                f"use one of type {', '.join(TYPES)}"
+            )
+        return checkpoint
+
+
+def canvas_of(folder: Path) -> Canvas:
+    """What the checkpoint's image processor does; not by itself, as those of SAM 2 and 3 want torchvision."""
+    from transformers import BaseImageProcessor
+
+    settings, _ = BaseImageProcessor.get_image_processor_dict(folder)
+    size = settings["size"]
+    stretch = "longest_edge" not in size
+    side = size["height"] if stretch else size["longest_edge"]
+    return Canvas(side, stretch, tuple(settings["image_mean"]), tuple(settings["image_std"]))
