@@ -38,7 +38,9 @@ KINDS: dict[str, tuple[str, str]] = {
     "box_without_area": ("error", "a box that is empty or inverted"),
     "score_not_finite": ("error", "a score that is NaN or infinite"),
     "malformed_conversation": ("error", "turns that do not alternate, lost regions, spans or boxes outside"),
-    "not_parallel": ("error", "noun_chunks, ref_exps and boxes are not parallel"),
+    "malformed_mask": ("error", "a mask without size, counts or score, or not of the image's size"),
+    "mask_elsewhere": ("error", "a mask that shares nothing with its box"),
+    "not_parallel": ("error", "noun_chunks, ref_exps, boxes and masks are not parallel"),
 }
 """Everything that can be found -> (severity, what it means), in the order of the report."""
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas import conversations
+from schemas.boxes import intersection
 from schemas.images import ImageTooLarge, decode, open_header
+from schemas.masks import Mask
 from schemas.records import Region
 
 IMAGES = frozenset(["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm"])
@@ -145,6 +147,29 @@ class SampleCheck:
         provenance = self._record.get("boxes")
         if chunks is not None and isinstance(provenance, list) and len(provenance) != len(chunks):
             yield Problem("not_parallel", f"{len(chunks)} noun_chunks but {len(provenance)} boxes")
+        yield from self._masks(chunks or [])
+
+    def _masks(self, chunks: list[Region | None]) -> Iterator[Problem]:
+        items = self._record.get("masks")
+        if items is None:
+            return
+        if not isinstance(items, list) or len(items) != len(chunks):
+            count = len(items) if isinstance(items, list) else "no list of"
+            yield Problem("not_parallel", f"{len(chunks)} noun_chunks but {count} masks")
+            return
+        said = (self._record.get("width"), self._record.get("height"))
+        for i, (item, region) in enumerate(zip(items, chunks, strict=True)):
+            try:
+                mask = Mask.from_item(item)
+            except ValueError as error:
+                yield Problem("malformed_mask", f"masks[{i}]: {error}")
+                continue
+            if None not in said and said != (mask.width, mask.height):
+                size = f"{mask.width}x{mask.height}, the image {said[0]}x{said[1]}"
+                yield Problem("malformed_mask", f"masks[{i}] is {size}")
+            elif region and (around := mask.box) and not intersection(region.box, around):
+                place = f"lies in {list(around)}, its box is {list(region.box)}"
+                yield Problem("mask_elsewhere", f"masks[{i}] {place}")
 
     def _conversations(self) -> Iterator[Problem]:
         """Ours only: a JSON string. A list of turns, as LLaVA's files have, is left alone."""
