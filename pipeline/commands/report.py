@@ -21,4 +21,6 @@ def report(
     from pipeline.report import Choice, find_run, write_report
 
     run = find_run(recipe, set_ or [], work, limit)
+    if run.missing:
+        typer.echo(f"Dropped samples are left out: {run.missing}.", err=True)
     typer.echo(write_report(run, Choice(kept=samples, dropped=dropped, seed=seed)))

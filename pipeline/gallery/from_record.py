@@ -9,11 +9,22 @@ from typing import Any
 
 from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
 from schemas import conversations
-from schemas.columns import GroundedBox, Span
+from schemas.columns import SAMPLE_COLUMNS, GroundedBox, Span
 from schemas.conversations import Conversation, Turn, placeholder
 from schemas.records import Record, Region
 
 _PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
+COLUMNS: dict[str, Any] = {
+    **SAMPLE_COLUMNS,
+    "noun_chunks": list[Span],
+    "candidates": list[GroundedBox],
+    "boxes": list[GroundedBox],
+    "ref_exps": list[Span],
+    "conversations": list[Conversation],
+}
+"""What `from_dropped` reads, with types: a recipe's own stage may give one of the names to something else.
+All but those of `SAMPLE_COLUMNS` may be absent."""
+
 _SHOWN = {"key", "caption", "noun_chunks", "ref_exps", "boxes", "conversations"}
 
 

@@ -9,6 +9,8 @@ const gallery = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = 8; // --c0 ... --c7 of gallery.css
   const PIN = 20; // side of a box's number, in CSS pixels
+  const WIDTH = 360; // about as wide as pictures are shown
+  const FRAME = 4 / 3; // of all pictures, so that captions stand in a line
   let count = 0;
 
   /** `el("p", {class: "key"}, "text", child)`; attributes of null are left out. */
@@ -135,33 +137,37 @@ const gallery = (() => {
 
   /** A box's number in its upper left corner, moved on where another number is already. */
   function pin(number, x, y, pins, image) {
-    const scale = 340 / image.width; // about as wide as it is shown
-    let left = Math.min(x * image.width * scale, 340 - PIN);
-    const top = Math.min(y * image.height * scale, image.height * scale - PIN);
-    while (pins.some((p) => Math.abs(p.left - left) < PIN && Math.abs(p.top - top) < PIN)) left += PIN + 1;
-    pins.push({ left, top });
+    const width = WIDTH * share(image);
+    const height = (width * image.height) / image.width;
     const wide = PIN + 7 * (String(number).length - 1);
+    const top = Math.min(y * height, height - PIN);
+    let left = Math.min(x * width, width - wide);
+    for (const p of pins.sort((a, b) => a.left - b.left)) {
+      if (Math.abs(p.top - top) < PIN && left < p.left + p.wide && p.left < left + wide) left = p.left + p.wide + 1;
+    }
+    pins.push({ left, top, wide });
     return svg(
       "svg",
-      { x: percent(left / 340), y: percent(top / (image.height * scale)), overflow: "visible" },
+      { x: percent(left / width), y: percent(top / height), overflow: "visible" },
       svg("rect", { class: "pin", width: wide, height: PIN, rx: 2 }),
       svg("text", { x: wide / 2, y: PIN / 2, dy: "0.35em", "text-anchor": "middle" }, String(number))
     );
   }
 
-  const percent = (share) => `${(share * 100).toFixed(3)}%`;
+  const percent = (part) => `${(part * 100).toFixed(3)}%`;
+  /** Of the frame's width, what a picture takes: tall ones leave some at their sides. */
+  const share = (image) => Math.min(1, image.width / image.height / FRAME);
   const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
 
   function picture(entry, things) {
     if (!entry.image) return el("p", { class: "missing" }, "The image is not at hand.");
     const { src, width, height } = entry.image;
     const size = { width, height, loading: "lazy", decoding: "async" };
-    return el(
-      "div",
-      { class: "picture" },
-      el("img", { src, ...size, alt: `Image of sample ${entry.key}` }),
-      drawing(entry.image, things)
-    );
+    const img = el("img", { src, ...size, alt: `Image of sample ${entry.key}` });
+    const frame = el("div", { class: "frame" }, img, drawing(entry.image, things));
+    frame.style.aspectRatio = `${width} / ${height}`;
+    frame.style.width = percent(share(entry.image));
+    return el("div", { class: "picture" }, frame);
   }
 
   function conversation(entry, things, numbers) {
@@ -196,6 +202,7 @@ const gallery = (() => {
         )
       );
     head[0].append(el("span", { class: "unseen" }, "box"));
+    head[2].className = "number";
     return rows.length ? [el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows))] : [];
   }
 

@@ -20,8 +20,8 @@ _VERSION = "5.21"
 _MOST_BARS = 40
 _TAIL = 0.995
 """Share of the values that get a bar of their own; a few very long captions would flatten all others."""
-MOST_CONCEPTS = 25
-_WIDTH, _HEIGHT = 300, 150
+MOST_CONCEPTS = 16
+_WIDTH, _HEIGHT = 300, 170
 _INK, _SOFT, _RULE = "var(--ink)", "var(--soft)", "var(--rule)"
 _MAIN, _SECOND, _THIRD = "var(--c0)", "var(--c4)", "var(--c1)"
 _CONFIG = {
@@ -116,7 +116,7 @@ def concepts(counts: Mapping[str, int], coverage: float) -> Chart:
     """Boxes by the head noun of their phrase, the most frequent ones."""
     most = list(counts.items())[:MOST_CONCEPTS]
     spec: Spec = {
-        "height": {"step": 15},
+        "height": {"step": 13},
         "data": {"values": [{"concept": name, "n": n} for name, n in most]},
         "mark": {"type": "bar", "color": _MAIN},
         "encoding": {
@@ -125,7 +125,7 @@ def concepts(counts: Mapping[str, int], coverage: float) -> Chart:
                 "type": "nominal",
                 "sort": None,
                 "title": None,
-                "axis": {"labelColor": _INK, "labelLimit": 120},
+                "axis": {"labelColor": _INK, "labelLimit": 120, "labelFontSize": 10},
             },
             "x": {"field": "n", "type": "quantitative", "title": "boxes", "axis": {"grid": True}},
         },
@@ -180,7 +180,7 @@ def curve(title: str, says: str, field: str, lines: Sequence[Mapping[str, Any]])
         "mark": {"type": "line", "color": _MAIN, "strokeWidth": 1.75},
         "encoding": {
             "x": {"field": "step", "type": "quantitative", "axis": {"format": "~s"}},
-            "y": {"field": "value", "type": "quantitative", "title": field.replace("_", " ")},
+            "y": {"field": "value", "type": "quantitative", "title": None, "axis": {"format": "~g"}},
         },
     }
     stride = max(1, math.ceil(len(values) / 20))
@@ -246,6 +246,7 @@ def _bars(
         "x": {
             "field": "from",
             "type": "quantitative",
+            "bin": "binned",
             "title": x,
             "axis": axis or {},
             "scale": {"zero": False, "nice": False, **(scale or {})},

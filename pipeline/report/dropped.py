@@ -7,18 +7,13 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pipeline.gallery.entry import Entry
-from pipeline.gallery.from_record import from_dropped
+from pipeline.gallery.from_record import COLUMNS, from_dropped
 from pipeline.inputs import load_columns
 from pipeline.plan import Step, Unit, columns_before
 from pipeline.report.choice import Choice, Lottery
 from pipeline.report.run import Run, Stages
 from pipeline.report.thumbnails import Thumbnails
 from pipeline.results import read_columns
-
-_SHOWN = (
-    *("key", "image_id", "image", "caption", "metadata"),
-    *("noun_chunks", "candidates", "boxes", "ref_exps", "conversations"),
-)
 
 
 class Drop(NamedTuple):
@@ -89,7 +84,7 @@ def _sample(stages: Stages, number: int, drop: Drop) -> dict[str, Any]:
     """The columns that are shown, as they were before a step. Of what the source itself dropped some are
     None."""
     steps: Sequence[Step] = stages.plan.steps
-    names = [name for name in columns_before(steps, number) if name in _SHOWN]
+    names = [name for name, kind in columns_before(steps, number).items() if COLUMNS.get(name) == kind]
     rows = np.array([drop.row], np.int32)
     columns = load_columns(stages.work, steps, number, drop.unit.id, names, rows)
     return {name: values[0] for name, values in columns.items()}

@@ -242,13 +242,16 @@ def _gallery(name: str, number: int | None = None) -> Html:
 
 def _dropped(contents: Contents) -> Html:
     if contents.run.stages is None:
-        return tag("p", f"Dropped samples are not at hand: {contents.run.missing}.", class_="lead")
+        # Why, names folders of this machine: that is for whoever makes the report, not for who reads it.
+        return tag("p", "Dropped samples were not at hand when this report was made.", class_="lead")
     parts = []
     for i, group in enumerate(contents.groups):
         shown = len(group.entries)
-        count = (
-            f"{group.total:,}" if shown == group.total else f"{group.total:,}, of which {shown} drawn by lot"
-        )
+        count = f"{group.total:,}"
+        if not shown:
+            count += "; not at hand, for code or recipe have changed since. `pipeline run` makes them again."
+        elif shown < group.total:
+            count += f", of which {shown} drawn by lot"
         heading = tag("h3", tag("span", group.step, class_="stage"), " ", group.reason)
         parts.append(
             tag("div", heading, tag("p", count, class_="count"), _gallery("dropped", i), class_="group")
