@@ -37,6 +37,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-deps $(LLAMA)
+	command -v chromium >/dev/null || $(BIN)/playwright install --only-shell chromium \
+	  || echo "There is no Chromium here and none can be fetched: tests of pages will be skipped."
 	touch $@
 
 constraints: $(VENV)/ready
