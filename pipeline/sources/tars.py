@@ -1,6 +1,7 @@
 """What lies where in a tar, from its headers alone."""
 
 import os
+import re
 import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -9,6 +10,7 @@ from schemas.errors import UserError
 
 _BLOCK = 512
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_OCTAL = re.compile(rb"[0-7]+[\0 ]*").fullmatch
 
 
 class Member(NamedTuple):
@@ -21,6 +23,20 @@ class Member(NamedTuple):
 
 class BrokenArchive(Exception):
     """The archive ends early or is damaged; what came before is good."""
+
+
+def _plain_file(file: BinaryIO, offset: int) -> tuple[str, int] | None:
+    """(name, size) where a header is that of a regular file with a short name and nothing unusual."""
+    file.seek(offset)
+    header = file.read(_BLOCK)
+    if len(header) < _BLOCK or header[156:157] != b"0" or header[345]:
+        return None
+    name, size, checksum = header[:100].rstrip(b"\0"), header[124:136], header[148:156]
+    if not _OCTAL(size) or not _OCTAL(checksum) or not name or b"\0" in name or name.endswith(b"/"):
+        return None
+    if int(checksum.rstrip(b"\0 "), 8) != sum(header) - sum(checksum) + 8 * ord(" "):
+        return None
+    return name.decode("utf-8", "surrogateescape"), int(size.rstrip(b"\0 "), 8)
 
 
 def members(file: BinaryIO) -> Iterator[Member]:
@@ -37,8 +53,16 @@ def members(file: BinaryIO) -> Iterator[Member]:
                 "so that images cannot be read from within it. Unpack it to a plain .tar."
             )
     size = file.seek(0, os.SEEK_END)
-    file.seek(0)
     end = 0
+    # Most archives hold nothing but plain files, whose headers need no more than this.
+    while plain := _plain_file(file, end):
+        name, length = plain
+        offset = end + _BLOCK
+        if offset + length > size:
+            raise BrokenArchive(f"a member ends at byte {offset + length} of {size}")
+        yield Member(name, offset, length)
+        end = offset + length + -length % _BLOCK
+    file.seek(end)
     try:
         # The encoding must not depend on the machine's locale.
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
