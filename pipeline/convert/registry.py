@@ -21,7 +21,7 @@ from pipeline.convert.formats import (
     webdataset,
 )
 from pipeline.convert.reading import HEAD, first_entry
-from pipeline.convert.sample import Losses, Sample
+from pipeline.convert.sample import FIELDS, Losses, Sample
 from pipeline.convert.shards import find_samples, find_tars
 from pipeline.convert.tables import columns_of, find_tables
 from schemas.errors import UserError
@@ -55,7 +55,12 @@ class Format:
     read: Reader
     write: Writer
     loses: dict[str, str]
-    """What of a sample does not come back from it, and why: a field of `FIELDS` each."""
+    """What of a sample does not come back from it, and why: each a field of `FIELDS`."""
+
+    @property
+    def keeps(self) -> list[str]:
+        """The fields that come back as they were; boxes up to the format's rounding."""
+        return [field for field in FIELDS if field not in self.loses]
 
 
 FORMATS: dict[str, Format] = {

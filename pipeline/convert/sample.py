@@ -125,6 +125,7 @@ def make_sample(
     where: ImageRef | None,
     *,
     name: str = "",
+    extension: str = "",
     image_id: str = "",
     split: str = "train",
     captions: Sequence[str] = (),
@@ -134,7 +135,8 @@ def make_sample(
     annotations: Sequence[Annotation] | None = None,
     told: Sequence[Conversation] | None = None,
 ) -> Sample:
-    """A sample of what a foreign row says. `name` is what the row calls its image, found or not.
+    """A sample of what a foreign row says. `name` is what the row calls its image, found or not;
+    `extension` what tells its format, where that is not the name's.
 
     Raises `Unusable` for a key or caption that is no text.
     """
@@ -145,7 +147,7 @@ def make_sample(
     extra = metadata_json(metadata or {})
     if isinstance(extra, Reject):
         raise Unusable("the metadata cannot be written as JSON")
-    extension = (name or (where.uri if where else "")).rpartition(".")[2].lower()
+    suffixes = (extension, *(text.rpartition(".")[2] for text in (where.uri if where else "", name)))
     columns: dict[str, Any] = {
         "key": key,
         "caption": caption,
@@ -153,7 +155,7 @@ def make_sample(
         "height": size[1],
         "image_id": image_id if image_id and is_clean(image_id) else key,
         "split": split,
-        "image_format": _FORMATS.get(extension, "jpeg"),
+        "image_format": next((_FORMATS[s.lower()] for s in suffixes if s.lower() in _FORMATS), "jpeg"),
         "image": StoredImage(where or ImageRef(name if is_clean(name) else "", 0, 0)),
         "captions": [text for text in captions if is_clean(text)],
         "metadata": extra,
@@ -170,6 +172,29 @@ def make_sample(
         record["annotations"] = [a._asdict() | {"box": list(a.box)} for a in annotations]
     return Sample(record, where)
 
+
+FIELDS = {
+    "image": "the image's bytes",
+    "key": "the sample's name",
+    "caption": "the caption, character for character",
+    "captions": "all captions of the image",
+    "size": "width and height",
+    "noun_chunks": "the spans of the noun chunks",
+    "ref_exps": "the spans of the referring expressions",
+    "boxes": "the coordinates of the boxes",
+    "scores": "the raw score of each box",
+    "models": "which model found each box",
+    "phrases": "what the model was asked for",
+    "image_id": "which samples show one image",
+    "split": "train, validation or test",
+    "image_format": "jpeg, png, ...",
+    "source": "where the image was taken from",
+    "metadata": "whatever else the source said",
+    "conversations": "conversations about the image",
+    "provenance": "which language model wrote them",
+    "annotations": "boxes whose label is no part of the caption",
+}
+"""What there is to lose of a sample."""
 
 RECORD_FIELDS = (
     "key",
@@ -192,10 +217,13 @@ RECORD_FIELDS = (
 """Everything that a record may say; what a foreign one says beyond them goes to its metadata."""
 
 
-def from_record(raw: Mapping[str, Any], stem: str, where: ImageRef | None, losses: Losses) -> Sample:
+def from_record(
+    raw: Mapping[str, Any], stem: str, where: ImageRef | None, losses: Losses, extension: str = ""
+) -> Sample:
     """A record of ours or one of GRIT's, whoever wrote it -> a sample; what is malformed in it is lost.
 
-    `stem` is its key if it says none. Raises `Unusable` if it is no sample at all.
+    `stem` is its key if it says none, `extension` that of its image. Raises `Unusable` if it is no
+    sample at all.
     """
     caption = raw.get("caption")
     key = raw["key"] if isinstance(raw.get("key"), str) and raw["key"] else stem
@@ -214,6 +242,7 @@ def from_record(raw: Mapping[str, Any], stem: str, where: ImageRef | None, losse
         (width, height) if is_sized else (0, 0),  # type: ignore[arg-type]
         where,
         name=_text(raw, "url"),
+        extension=extension,
         image_id=_text(raw, "image_id"),
         split=_text(raw, "split") or "train",
         captions=[text for text in raw.get("captions") or [] if isinstance(text, str)],

@@ -38,10 +38,10 @@ class Files(NamedTuple):
         except UnicodeDecodeError:
             return None
 
-    def image(self) -> ImageRef | None:
-        """Where its first image lies."""
-        found = (ref for extension, ref in self.members.items() if extension in IMAGES)
-        return next((ref for ref in found if 0 < ref.length <= MAX_BYTES), None)
+    def image(self) -> tuple[str, ImageRef] | None:
+        """The extension of its first image, and where it lies."""
+        found = ((e, ref) for e, ref in self.members.items() if e in IMAGES)
+        return next((image for image in found if 0 < image[1].length <= MAX_BYTES), None)
 
 
 def read_shards(path: str, losses: Losses) -> Iterator[Sample]:
@@ -52,7 +52,8 @@ def read_shards(path: str, losses: Losses) -> Iterator[Sample]:
             losses.row(found.stem, "no JSON object")
             continue
         try:
-            yield from_record({"caption": found.text()} | raw, found.stem, found.image(), losses)
+            extension, where = found.image() or ("", None)
+            yield from_record({"caption": found.text()} | raw, found.stem, where, losses, extension)
         except Unusable as error:
             losses.row(found.stem, str(error))
 

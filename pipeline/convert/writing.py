@@ -13,8 +13,9 @@ from schemas.records import to_json
 
 T = TypeVar("T")
 
-_STEP = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
+_STEP = r"[A-Za-z0-9_%~-][A-Za-z0-9_.%~-]*"
 _PATH = re.compile(rf"(?:{_STEP}/)*{_STEP}\.(?:jpe?g|png|webp|gif|bmp|tiff?)", re.IGNORECASE)
+_STEM = re.compile(r"[A-Za-z0-9_%~-]{1,200}")
 _LONGEST = 200
 
 
@@ -31,7 +32,11 @@ class Pictures:
         """The name of a sample's image in the folder; the image is there if it could be had."""
         name = name or picture_name(sample)
         path = self._folder / name
-        if self._copy and not path.exists():
+        if self._copy and path.exists():
+            # What a sample of the same image wrote; looking at its bytes would cost a read for each caption.
+            if sample.where and sample.where.length not in (0, path.stat().st_size):
+                self._losses.part(sample.record["key"], f"another image is called {name}")
+        elif self._copy:
             image = sample.image
             if image is None:
                 self._losses.part(sample.record["key"], "its image is not found")
@@ -49,7 +54,8 @@ def picture_name(sample: Sample) -> str:
     image_id: str = sample.record["image_id"]
     if len(image_id) <= _LONGEST and _PATH.fullmatch(image_id):
         return image_id
-    return f"{member_stem(image_id)}.{sample.extension}"
+    stem = image_id if _STEM.fullmatch(image_id) else member_stem(image_id)
+    return f"{stem}.{sample.extension}"
 
 
 class BySplit(Generic[T]):

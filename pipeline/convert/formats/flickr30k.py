@@ -24,7 +24,7 @@ from xml.sax.saxutils import escape
 from pipeline import files
 from pipeline.convert.reading import Images, image_folders, is_number
 from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample, usable
-from pipeline.convert.writing import Pictures
+from pipeline.convert.writing import Pictures, picture_name
 from pipeline.output.webdataset import member_stem
 from schemas.boxes import Box
 from schemas.columns import GroundedBox, Span
@@ -192,14 +192,14 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
     for name in ("Sentences", "Annotations"):
         (folder / name).mkdir()
     entity = 0
-    for image_id, group in groupby(samples, key=lambda sample: sample.record["image_id"]):
-        stem = _stem(image_id)
-        sentences = folder / "Sentences" / f"{stem}.txt"
+    for _, group in groupby(samples, key=lambda sample: sample.record["image_id"]):
         lines: list[str] = []
         objects: list[str] = []
         first: Sample | None = None
         for sample in group:
             key = sample.record["key"]
+            stem = _stem(sample)
+            sentences = folder / "Sentences" / f"{stem}.txt"
             if sentences.exists():
                 losses.row(key, "its image came before; sort the samples by image")
             elif not sample.record["caption"].strip():
@@ -276,5 +276,6 @@ def _types(metadata: str) -> dict[int, list[str]]:
     return found
 
 
-def _stem(image_id: str) -> str:
-    return member_stem(posixpath.splitext(posixpath.basename(image_id))[0] or image_id)
+def _stem(sample: Sample) -> str:
+    """What an image's files are called before the dot; there are no folders."""
+    return posixpath.splitext(picture_name(sample))[0].replace("/", "%2F")

@@ -41,13 +41,15 @@ LOSES = {
     "models": "not said",
     "phrases": "not said",
     "source": "where the image was taken from is not said",
+    "image_id": "becomes the image's file name",
     "image_format": "told by the file's extension alone",
     "conversations": "each becomes a sample; tasks and the words of phrases are not said, square brackets "
     "that hold no box become round",
     "provenance": "there is none",
     "annotations": "boxes whose label is no part of the caption cannot be said",
 }
-_FIELDS = ("id", "image", "conversations")
+_FIELDS = ("id", "image", "conversations", "metadata")
+"""What metadata cannot be called beside them; such go into a field `metadata`."""
 
 ROLES = {"human": HUMAN, "user": HUMAN, "gpt": ASSISTANT, "assistant": ASSISTANT}
 _BOX = re.compile(
@@ -87,6 +89,8 @@ def _sample(entry: object, key: str, split: str, images: Images) -> Sample:
         raise Unusable("no conversation of questions and answers in turn")
     where = images.find(name)
     extra = {field: value for field, value in entry.items() if field not in _FIELDS}
+    if isinstance(hidden := entry.get("metadata"), dict):
+        extra |= hidden
     answer = entry["conversations"][1]["value"]
     return make_sample(
         key,
@@ -131,7 +135,10 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
                     record["key"], "it has no conversations; a recipe with the stage `tasks` makes some"
                 )
                 continue
-            extra = {k: v for k, v in json.loads(record["metadata"]).items() if k not in _FIELDS}
+            metadata = json.loads(record["metadata"])
+            extra = {name: value for name, value in metadata.items() if name not in _FIELDS}
+            if hidden := {name: metadata[name] for name in _FIELDS if name in metadata}:
+                extra["metadata"] = hidden
             size = max(record["width"], 1), max(record["height"], 1)  # unknown sizes change no 0..1 box
             for entry in llava_entries(record["key"], pictures.put(sample), size, told):
                 lists[record["split"]](entry | extra)
