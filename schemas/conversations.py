@@ -123,12 +123,26 @@ def from_json(text: str) -> list[Conversation]:
     return _CONVERSATIONS.validate_json(text)
 
 
+def placeholders(text: str) -> set[int]:
+    """Numbers of the regions that a text mentions: `{0}` for "What is shown in <region:0>?"."""
+    found = _PLACEHOLDER.findall(text)
+    return {int(piece[len("<region:") : -1]) for piece in found if piece != IMAGE}
+
+
 def mistakes(conversation: Conversation) -> Iterator[str]:
     """What is wrong with a conversation, in words; nothing for one that `render` takes.
 
     >>> list(mistakes(Conversation([Turn("human", "rec", "Where is the dog?", [], [])])))
     ['the last question has no answer']
     """
+    yield from form_mistakes(conversation)
+    for i, turn in enumerate(conversation.turns):
+        if lost := sorted(placeholders(turn.text) - set(range(len(turn.regions)))):
+            yield f"turn {i}: {placeholder(lost[0])} is not among its {len(turn.regions)} regions"
+
+
+def form_mistakes(conversation: Conversation) -> Iterator[str]:
+    """Those of turns, phrases and boxes by themselves; whether text and regions match is not asked."""
     turns = conversation.turns
     if not turns:
         yield "no turns"
@@ -138,9 +152,6 @@ def mistakes(conversation: Conversation) -> Iterator[str]:
         place = f"turn {i}"
         if turn.role != (HUMAN, ASSISTANT)[i % 2]:
             yield f"{place} belongs to {turn.role!r}"
-        asked = {piece for piece in _PLACEHOLDER.findall(turn.text) if piece != IMAGE}
-        if lost := sorted(asked - {placeholder(n) for n in range(len(turn.regions))}):
-            yield f"{place}: {lost[0]} is not among its {len(turn.regions)} regions"
         if turn.regions and turn.phrases:
             yield f"{place} has regions and phrases"
         for (start, end), _ in turn.phrases:

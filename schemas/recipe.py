@@ -81,6 +81,8 @@ class Card(Model):
     """Where images and captions come from, and under which terms."""
     citation: str = ""
     """How to cite the dataset, in BibTeX."""
+    pictures: int = Field(default=6, ge=0, le=24)
+    """Samples that the card shows with their boxes drawn in; 0 where their images may not be shown."""
 
 
 class Recipe(Model):

@@ -16,6 +16,10 @@ where a language model wrote them, `provenance`: an object for each, `schemas.re
 every record has the same fields, and `metadata` and `conversations` stay JSON strings: loaders that infer
 a schema from the first samples (`datasets` takes five) silently drop fields which only come later, and
 fail where a list was empty at first.
+
+A record tells nothing of the machine that it was made on, and does not depend on it: of an absolute path
+`source.uri` and the names of models keep the last part, `.../00037.tar`, and of a URL no password and no
+query. `metadata` is the source's own words and stays as it is.
 """
 
 import json
@@ -25,6 +29,7 @@ from typing import Any, NamedTuple
 from schemas import conversations
 from schemas.boxes import Box
 from schemas.columns import Span
+from schemas.public import public_text
 
 Record = dict[str, Any]
 
@@ -76,18 +81,21 @@ def to_record(sample: Mapping[str, Any]) -> Record:
         if ref_exps is not None:
             pairs = zip(ref_exps, boxes, strict=True)
             record["ref_exps"] = [Region(span, b.box, b.score).to_item() for span, b in pairs]
-        record["boxes"] = [{"model": b.model, "phrase": b.phrase} for b in boxes]
+        record["boxes"] = [{"model": public_text(b.model), "phrase": b.phrase} for b in boxes]
         if sample.get("masks") is not None:
             pairs = zip(sample["masks"], boxes, strict=True)
             record["masks"] = [mask.to_item() for mask, _ in pairs]
     record |= {name: sample[name] for name in ("image_id", "split", "image_format")}
-    record["source"] = sample["image"].ref._asdict()
+    ref = sample["image"].ref
+    record["source"] = ref._replace(uri=public_text(ref.uri))._asdict()
     record["captions"] = sample["captions"] or [sample["caption"]]
     record["metadata"] = sample["metadata"] or "{}"
     if sample.get("conversations") is not None:
         record["conversations"] = conversations.to_json(sample["conversations"])
     if sample.get("provenance") is not None:
-        record["provenance"] = [origin._asdict() for origin in sample["provenance"]]
+        record["provenance"] = [
+            origin._replace(model=public_text(origin.model))._asdict() for origin in sample["provenance"]
+        ]
     return record
 
 

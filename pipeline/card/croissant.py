@@ -6,28 +6,22 @@ Every file with its checksum, and where in the files the fields of a sample are.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.card.body import citation, summary
+from pipeline.card.body import summary
+from pipeline.card.citation import citation
 from pipeline.card.facts import Facts
 from pipeline.output.formats import EXTENSIONS
 
 Field = tuple[str, str, str, dict[str, str]]
 """Name, type, description, and how it is taken from its file."""
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+VERSION = "1.0.0+"
+"""What the version of every description of ours begins with; the fingerprint of the files follows."""
 _VOCABULARY = "http://mlcommons.org/croissant/"
 _TERMS = (
     *("citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty", "fileSet"),
     *("format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet"),
-    *(
-        "references",
-        "regex",
-        "repeated",
-        "replace",
-        "samplingRate",
-        "separator",
-        "source",
-        "subField",
-        "transform",
-    ),
+    *("references", "regex", "repeated", "replace", "samplingRate", "separator", "source", "subField"),
+    "transform",
 )
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -79,7 +73,7 @@ def croissant(facts: Facts) -> dict[str, Any]:
         "name": facts.name,
         "description": summary(facts),
         "license": facts.card.license_url or facts.card.license,
-        "version": f"1.0.0+{facts.fingerprint}",
+        "version": f"{VERSION}{facts.fingerprint}",
         "citeAs": citation(facts),
         "inLanguage": facts.languages,
         "distribution": [*_files(facts), *_file_sets(facts)],

@@ -1,7 +1,6 @@
 """All that a card says, read from a finished dataset."""
 
 import hashlib
-import importlib.metadata
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 from pydantic import ValidationError
@@ -22,11 +20,10 @@ from pipeline.stats.measure import Stats
 from pipeline.stats.read import finished_files
 from pipeline.store import Store
 from schemas.errors import UserError
+from schemas.public import public
 from schemas.recipe import Card
 from stages.registry import stage_class
 
-_SECRET = re.compile(r"(^|_)(api_key|token|secret|password)$")
-_LOCAL = re.compile(r"(/|~|file:|[A-Za-z]:[\\/])")
 _SPACY_MODEL = re.compile(r"([a-z]{2,3})_\w+_(sm|md|lg|trf)")
 
 
@@ -77,7 +74,7 @@ class Facts:
         return sorted({match[1] for model in models if (match := _SPACY_MODEL.fullmatch(model))})
 
     @property
-    def models(self) -> list[str]:
+    def box_models(self) -> list[str]:
         """That found boxes; the source's own annotations are no model."""
         return [name for name in self.stats.box_models if name != "annotations"]
 
@@ -99,6 +96,8 @@ def gather(output: Store, stats: Stats, card: Card | None) -> Facts:
     try:
         recipe = yaml.safe_load(output.read(RECORDED))
         summary = json.loads(output.read(STATS))
+        if missing := {"gritmill", "splits", "funnel", "versions"} - summary.keys():
+            raise KeyError(f"no {min(missing)}")
         chosen = card or Card.model_validate(recipe.get("card") or {})
         stages = tuple(map(_stage, recipe["stages"]))
     except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -116,8 +115,13 @@ def gather(output: Store, stats: Stats, card: Card | None) -> Facts:
         sizes={name: output.size(name) or 0 for name in files},
         image_extensions=_image_extensions(output, files),
         scores=scores_in(output.read(REPORT).decode()) if output.exists(REPORT) else "",
-        fingerprint=hashlib.sha256(output.read(SUMS)).hexdigest()[:16],
+        fingerprint=fingerprint_of(output),
     )
+
+
+def fingerprint_of(output: Store) -> str:
+    """Of a dataset's checksums: the same for the same bytes."""
+    return hashlib.sha256(output.read(SUMS)).hexdigest()[:16]
 
 
 def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:
@@ -128,39 +132,6 @@ def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:
             with output.open(name) as file:
                 found |= {member.name.rpartition(".")[2] for member in islice(members(file), 1)}
     return tuple(sorted(found))
-
-
-def gritmill_version() -> str:
-    """Of the installed package; "(not installed)" in a checkout that is not."""
-    try:
-        return importlib.metadata.version("gritmill")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
-
-
-def public(value: Any, key: str = "") -> Any:
-    """A recipe's value without what is nobody's business: folders of the machine, keys, passwords.
-
-    >>> public({"images": "/home/ann/photos/", "url": "https://ann:pw@host/a.tar?sig=1"})
-    {'images': '.../photos', 'url': 'https://host/a.tar'}
-    """
-    if isinstance(value, Mapping):
-        return {name: public(item, str(name)) for name, item in value.items()}
-    if isinstance(value, list):
-        return [public(item, key) for item in value]
-    if not isinstance(value, str):
-        return value
-    if _SECRET.search(key):
-        return "***"
-    if "://" in value and not value.startswith("file:"):
-        try:
-            parts = urlsplit(value)
-        except ValueError:
-            return "***"
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    if _LOCAL.match(value):
-        return ".../" + re.split(r"[\\/]", value.rstrip("\\/"))[-1]
-    return value
 
 
 def _stage(entry: Any) -> StageFacts:

@@ -1,5 +1,6 @@
 """`pipeline verify`: check a webdataset."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -11,12 +12,17 @@ def verify(
         int | None,
         typer.Option(min=1, help="Shards checked at a time.  [default: one for each core]"),
     ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="List so many findings of each kind.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Check any webdataset: images, members, spans, boxes, checksums."""
+    """Check any webdataset: images, members, spans, boxes, conversations, splits, checksums.
+
+    Ends with status 0 where there are no errors (there may be warnings), with 1 where there are some.
+    """
     from pipeline.verify import render
     from pipeline.verify import verify as check
 
-    report = check(shards, jobs=jobs)
-    typer.echo(render(report))
+    report = check(shards, jobs, limit)
+    typer.echo(json.dumps(report.to_dict(), indent=1) if as_json else render(report))
     if not report.ok:
         raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """Makes a folder of shards a dataset: whose it is, what is stale, checksums, statistics, report."""
 
 import functools
+import importlib.metadata
 import json
 import posixpath
 import re
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from pipeline.fingerprint import code_digest, digest
 from pipeline.funnel import funnel_markdown
 from pipeline.output.checksums import HashingFile, format_sums
 from pipeline.output.formats import FORMATS
@@ -20,6 +22,7 @@ from pipeline.recipes import RECORDED, Job, record
 from pipeline.results import read_receipt
 from pipeline.store import Store
 from schemas.errors import UserError
+from schemas.public import public
 
 SUMS = "SHA256SUMS"
 STATS = "stats.json"
@@ -109,7 +112,11 @@ def finish(plan: Plan, work: Store, output: Store, shards: Sequence[Shard], tota
 
 
 def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Total]) -> dict[str, object]:
-    """What `stats.json` holds: nothing of when or where, so that equal runs give equal bytes."""
+    """What `stats.json` holds: nothing of when or where, so that equal runs give equal bytes.
+
+    `gritmill` says which code wrote the dataset: the version of the package, a digest of the code of all
+    steps, and the fingerprint of the last one, which covers code, options, models and prompts.
+    """
     splits: dict[str, dict[str, int]] = {}
     for shard, receipt in receipts.items():
         split = splits.setdefault(shard.split, {"shards": 0, "samples": 0, "bytes": 0})
@@ -118,6 +125,11 @@ def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Tot
         split["bytes"] += sum(int(v) for k, v in receipt.details.items() if k.endswith(" bytes"))
     return {
         "name": plan.job.name,
+        "gritmill": {
+            "version": installed_version(),
+            "code": code_version(plan),
+            "fingerprint": plan.steps[plan.write].fingerprint,
+        },
         "splits": splits,
         "funnel": [
             {
@@ -129,8 +141,23 @@ def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Tot
             }
             for name, total in totals.items()
         ],
-        "versions": {step.name: dict(step.versions) for step in plan.steps if step.versions},
+        "versions": {step.name: public(dict(step.versions)) for step in plan.steps if step.versions},
     }
+
+
+def installed_version() -> str:
+    """Of the gritmill package; "(not installed)" in a checkout that is not."""
+    try:
+        return importlib.metadata.version("gritmill")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def code_version(plan: Plan) -> str:
+    """Digest of all code that a row goes through, from the source to the shards: 16 hex digits."""
+    modules = {type(step.stage).__module__ for step in plan.steps if step.stage is not None}
+    modules |= {type(plan.source).__module__, "pipeline.output.write"}
+    return digest({module: code_digest(module) for module in sorted(modules)})
 
 
 def _merge(name: str, shards: list[Shard], step: Step, work: Store, output: Store) -> tuple[str, str]:

@@ -1,8 +1,7 @@
 """Counts and distributions of a dataset, gathered in one pass.
 
 What is held grows with the number of different images, captions and nouns, by some hundred bytes each,
-and not with the boxes; quantiles are read off histograms. The language of the captions is not guessed:
-nothing small does so honestly for texts of ten words.
+and not with the boxes; quantiles are read off histograms, and languages off a few thousand captions.
 """
 
 import hashlib
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.stats.languages import SomeCaptions
 from pipeline.stats.read import Read, read_samples
 from pipeline.store import Store
 from schemas.columns import Span
@@ -60,6 +60,9 @@ class Stats:
     """Samples whose caption, letter for letter, an earlier one has."""
     duplicate_images: int | None
     """Images whose bytes another has, too; None where the images were not read."""
+    languages: dict[str, int]
+    """Captions by their language as py3langid takes it, of those that were looked at (see `languages.py`);
+    empty where that is not installed."""
     conversations: int
     """Samples with conversations."""
     box_models: dict[str, int]
@@ -134,6 +137,7 @@ class _Counts:
         self.box_models: Counter[str] = Counter()
         self.text_models: Counter[str] = Counter()
         self.licenses: Counter[str] = Counter()
+        self.some_captions = SomeCaptions()
 
     def add(self, sample: Read) -> None:
         record = sample.record
@@ -143,6 +147,7 @@ class _Counts:
             self.contents.add(sample.image)
         caption = record["caption"]
         self.captions.add(_short(caption))
+        self.some_captions.add(record["key"], caption)
         self.n["caption words"] += len(caption.split())
         self.n["conversations"] += "conversations" in record
         self.text_models.update(origin["model"] for origin in record.get("provenance", ()))
@@ -194,6 +199,7 @@ class _Counts:
             concepts=_ranked(_in_the_singular(self.heads)),
             duplicate_captions=n["samples"] - len(self.captions),
             duplicate_images=images - len(self.contents) if self.contents else None,
+            languages=_ranked(self.some_captions.languages()),
             conversations=n["conversations"],
             box_models=_ranked(self.box_models),
             text_models=_ranked(self.text_models),

@@ -19,6 +19,7 @@ _COMPARED = {
     "boxes_per_span": "boxes per span",
 }
 _CONCEPTS = 20
+_LANGUAGES = 5
 UNKNOWN = "-"
 
 Rows = list[tuple[str, ...]]
@@ -45,6 +46,7 @@ def own_rows(stats: Stats) -> Rows:
         ("different concepts", number(len(stats.concepts)) if stats.concepts else UNKNOWN),
         (f"boxes of the {_CONCEPTS} most frequent", share(stats.coverage(_CONCEPTS))),
         ("most frequent concepts", ranking(stats.concepts, _CONCEPTS)),
+        ("language of captions, by a guess", shares(stats.languages, _LANGUAGES)),
         ("captions that came before", number(stats.duplicate_captions)),
         ("images with the bytes of another", number(stats.duplicate_images)),
         ("samples with conversations", number(stats.conversations)),
@@ -95,6 +97,16 @@ def share(value: float | None) -> str:
 def quantiles(found: Mapping[str, float]) -> str:
     """`5%: 0.0123, 25%: ...`, the share of the boxes that do not exceed the value."""
     return ", ".join(f"{float(q):.0%}: {value:.4g}" for q, value in found.items())
+
+
+def shares(counts: Mapping[str, int], most: int) -> str:
+    """`en 97.2%, de 1.5%, others 1.3% (of 2,000)`."""
+    total = sum(counts.values())
+    shown = list(counts.items())[:most]
+    parts = [f"{printable(name)} {share(count / total)}" for name, count in shown]
+    if rest := total - sum(count for _, count in shown):
+        parts.append(f"others {share(rest / total)}")
+    return f"{', '.join(parts)} (of {number(total)})" if parts else ""
 
 
 def printable(text: str) -> str:

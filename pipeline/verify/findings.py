@@ -1,8 +1,10 @@
 """What `verify` can find, what it found, and how that is printed."""
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from pipeline.verify.leakage import ImagesSeen
 
 KINDS: dict[str, tuple[str, str]] = {
     "unreadable": ("error", "the shard cannot be opened or read"),
@@ -12,8 +14,12 @@ KINDS: dict[str, tuple[str, str]] = {
     "no_samples": ("error", "the shard has no samples"),
     "checksum": ("error", "not the bytes that SHA256SUMS says"),
     "not_in_sums": ("warning", "SHA256SUMS does not list the shard"),
+    "missing_file": ("error", "SHA256SUMS lists a file that is not there"),
     "missing_shard": ("error", "a shard of a numbered series is not there"),
     "mixed_series": ("error", "shards of different totals lie side by side"),
+    "image_in_two_splits": ("error", "the same bytes in two splits of one dataset"),
+    "image_id_in_two_splits": ("error", "the same image_id in two splits of one dataset"),
+    "wrong_split": ("error", "the record's split is not the one that its shard is named after"),
     "unsafe_name": ("error", "a member's absolute name, or one with `..`"),
     "not_a_file": ("warning", "a link or device, which readers skip"),
     "no_extension": ("warning", "a member without key or extension, which readers skip"),
@@ -29,6 +35,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "not_utf8": ("error", "a text is not UTF-8"),
     "not_json": ("error", "a .json cannot be parsed"),
     "json_constant": ("warning", "NaN or Infinity, which is not JSON"),
+    "wrong_field": ("error", "a field of a record of ours lacks or has another type"),
     "empty_caption": ("warning", "an empty caption"),
     "captions_differ": ("warning", "two different captions; spans count in that of the .json"),
     "malformed_region": ("error", "not [start, end, x1, y1, x2, y2, score]"),
@@ -37,7 +44,10 @@ KINDS: dict[str, tuple[str, str]] = {
     "box_outside": ("error", "a box that is not within 0..1"),
     "box_without_area": ("error", "a box that is empty or inverted"),
     "score_not_finite": ("error", "a score that is NaN or infinite"),
-    "malformed_conversation": ("error", "turns that do not alternate, lost regions, spans or boxes outside"),
+    "malformed_conversation": ("error", "turns that do not alternate, phrases or boxes outside"),
+    "placeholder_without_box": ("error", "a conversation mentions a region that has no box"),
+    "box_without_placeholder": ("error", "a conversation has boxes that no text mentions"),
+    "image_placeholder": ("error", "not exactly one <image>, in a conversation's first turn"),
     "malformed_mask": ("error", "a mask without size, counts or score, or not of the image's size"),
     "mask_elsewhere": ("error", "a mask that shares nothing with its box"),
     "not_parallel": ("error", "noun_chunks, ref_exps, boxes and masks are not parallel"),
@@ -92,7 +102,7 @@ class MemberSet(NamedTuple):
 
 @dataclass
 class ShardReport:
-    """What was seen in one shard."""
+    """What was seen in one shard, or in another file that `SHA256SUMS` lists."""
 
     shard: str
     findings: Findings
@@ -102,6 +112,7 @@ class ShardReport:
     bytes: int = 0
     in_key_order: bool = True
     member_sets: dict[tuple[str, ...], MemberSet] = field(default_factory=dict)
+    seen: ImagesSeen = field(default_factory=ImagesSeen)
 
 
 @dataclass
@@ -116,7 +127,9 @@ class Report:
     bytes: int = 0
     shards_in_key_order: int = 0
     checksums: int = 0
-    """Shards whose SHA-256 was compared."""
+    """Shards and other files whose SHA-256 was compared."""
+    files: int = 0
+    """Other files of the dataset, such as Parquet, of which nothing but that is checked."""
 
     @property
     def errors(self) -> int:
@@ -130,6 +143,19 @@ class Report:
     def ok(self) -> bool:
         """No errors; there may be warnings."""
         return self.errors == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: `ok`, `errors`, `warnings`, what was seen, `counts` of each kind, `findings`."""
+        seen = asdict(self)
+        del seen["findings"]
+        return {
+            "ok": self.ok,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            **seen,
+            "counts": {kind: self.findings.counts[kind] for kind in KINDS if self.findings.counts[kind]},
+            "findings": [{"severity": one.severity, **one._asdict()} for one in self.findings.listed],
+        }
 
     def _count(self, severity: str) -> int:
         return sum(count for kind, count in self.findings.counts.items() if KINDS[kind][0] == severity)
@@ -149,8 +175,8 @@ def render(report: Report) -> str:
         if count > len(listed):
             lines.append(f"    ... and {count - len(listed):,} more")
     lines.append(
-        f"{report.shards:,} shards, {report.samples:,} samples, {report.images:,} images, "
-        f"{report.regions:,} regions, {report.bytes / 1e6:,.1f} MB read; "
+        f"{report.shards:,} shards, {report.files:,} other files, {report.samples:,} samples, "
+        f"{report.images:,} images, {report.regions:,} regions, {report.bytes / 1e6:,.1f} MB read; "
         f"{report.checksums:,} checksums compared; {report.shards_in_key_order:,} shards in key order"
     )
     lines.append(f"{report.errors:,} errors, {report.warnings:,} warnings")

@@ -1,4 +1,4 @@
-"""Which shards there are, which should be there, and what `SHA256SUMS` says of them."""
+"""Which shards and other files there are, which should be there, and what `SHA256SUMS` says of them."""
 
 import contextlib
 import posixpath
@@ -13,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pipeline.output.checksums import parse_sums
 from schemas.errors import UserError
 
+SUMS = "SHA256SUMS"
 _TAR_NAME = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz))$")
 _SERIES_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})(\..*)")
 
@@ -20,7 +21,7 @@ _SERIES_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})(\..*)")
 def find_shards(urls: Iterable[str]) -> list[str]:
     """Paths, globs, folders (with all tars below them) and fsspec URLs -> the shards, each once.
 
-    Raises `UserError` where a folder or glob has none.
+    Raises `UserError` where a folder or glob has none; a folder whose `SHA256SUMS` lists other files may.
     """
     shards: dict[str, None] = {}
     for url in urls:
@@ -31,11 +32,34 @@ def find_shards(urls: Iterable[str]) -> list[str]:
             found = [path]
         else:
             found = sorted(p for p in fs.find(path) if _is_visible(p) and _TAR_NAME.search(p))
-        if not found:
+        if not found and not listed_files(url):
             raise UserError(f"{url} has no shards; give a .tar file, a folder or a glob of them.")
-        local = isinstance(fs, LocalFileSystem)
-        shards |= dict.fromkeys(p if local else fs.unstrip_protocol(p) for p in found)
+        shards |= dict.fromkeys(_url(fs, p) for p in found)
     return list(shards)
+
+
+def listed_files(url: str) -> dict[str, str]:
+    """{path or URL: SHA-256} of all that the `SHA256SUMS` in a folder lists; nothing for anything else."""
+    fs, path = fsspec.core.url_to_fs(url)
+    try:
+        sums = parse_sums(fs.cat_file(posixpath.join(path, SUMS)))
+    except OSError:
+        return {}
+    return {_url(fs, posixpath.join(path, name)): sha256 for name, sha256 in sums.items()}
+
+
+def exists(url: str) -> bool:
+    fs, path = fsspec.core.url_to_fs(url)
+    return bool(fs.exists(path))
+
+
+def is_shard(url: str) -> bool:
+    """True for the name of a tar."""
+    return _TAR_NAME.search(url) is not None
+
+
+def _url(fs: Any, path: str) -> str:
+    return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
 
 
 def _is_visible(path: str) -> bool:
@@ -49,7 +73,7 @@ def expected_checksums(shards: Iterable[str]) -> dict[str, str | None]:
     @cache
     def sums_in(fs: Any, folder: str) -> dict[str, str] | None:
         try:
-            return parse_sums(fs.cat_file(posixpath.join(folder, "SHA256SUMS")))
+            return parse_sums(fs.cat_file(posixpath.join(folder, SUMS)))
         except OSError:
             return None
 

@@ -1,12 +1,14 @@
 """What `verify` checks in a single sample: its images, its texts, its spans and boxes."""
 
+import hashlib
 import json
 import math
 import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from schemas import conversations
+from pipeline.verify.fields import field_mistakes, is_ours
+from pipeline.verify.talk import talk_mistakes
 from schemas.boxes import intersection
 from schemas.images import ImageTooLarge, decode, open_header
 from schemas.masks import Mask
@@ -41,15 +43,32 @@ class SampleCheck:
         """Extensions seen so far."""
         self.images = 0
         self.regions = 0
+        self.image_digest = b""
+        """Of the bytes of its images, in their order."""
         self._pictures: list[_Picture] = []
         self._captions: dict[str, str] = {}
         self._record: dict[str, Any] = {}
+
+    @property
+    def image_id(self) -> str:
+        """As the record has it; empty if it has none."""
+        return self._text("image_id")
+
+    @property
+    def split(self) -> str:
+        """As a record of ours has it; empty for others."""
+        return self._text("split") if is_ours(self._record) else ""
+
+    def _text(self, name: str) -> str:
+        value = self._record.get(name)
+        return value if isinstance(value, str) else ""
 
     def member(self, extension: str, data: bytes) -> Iterator[Problem]:
         """Checks one member by itself. `extension` is all after the name's first dot, in lower case."""
         kind = extension.rpartition(".")[2]
         if kind in IMAGES:
             self.images += 1
+            self.image_digest = hashlib.blake2b(self.image_digest + data, digest_size=8).digest()
             yield from self._image(extension, data)
         elif kind in TEXTS or kind == "json":
             try:
@@ -75,7 +94,13 @@ class SampleCheck:
         if len(self._pictures) == 1:
             yield from self._described(self._pictures[0])
         yield from self._grounding(caption)
-        yield from self._conversations()
+        if is_ours(self._record):
+            for mistake in field_mistakes(self._record):
+                yield Problem("wrong_field", mistake)
+        talk = self._record.get("conversations")
+        if isinstance(talk, str):  # a list of turns, as LLaVA's files have, is left alone
+            for kind, message in talk_mistakes(talk):
+                yield Problem(kind, message)
 
     def _image(self, extension: str, data: bytes) -> Iterator[Problem]:
         try:
@@ -170,20 +195,6 @@ class SampleCheck:
             elif region and (around := mask.box) and not intersection(region.box, around):
                 place = f"lies in {list(around)}, its box is {list(region.box)}"
                 yield Problem("mask_elsewhere", f"masks[{i}] {place}")
-
-    def _conversations(self) -> Iterator[Problem]:
-        """Ours only: a JSON string. A list of turns, as LLaVA's files have, is left alone."""
-        text = self._record.get("conversations")
-        if not isinstance(text, str):
-            return
-        try:
-            found = conversations.from_json(text)
-        except ValueError as error:
-            yield Problem("malformed_conversation", str(error).splitlines()[0])
-            return
-        for i, conversation in enumerate(found):
-            for mistake in conversations.mistakes(conversation):
-                yield Problem("malformed_conversation", f"conversations[{i}], {mistake}")
 
 
 def _region(place: str, region: Region, caption: str | None) -> Iterator[Problem]:

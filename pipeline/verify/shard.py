@@ -1,4 +1,4 @@
-"""Reads one shard from its first byte to its last and checks everything in it."""
+"""Reads one shard, or another file of a dataset, from its first byte to its last and checks it."""
 
 import hashlib
 import tarfile
@@ -11,6 +11,7 @@ import fsspec
 
 from pipeline.output.checksums import HashingFile
 from pipeline.verify.findings import Findings, MemberSet, ShardReport
+from pipeline.verify.leakage import split_of
 from pipeline.verify.sample import IMAGES, TEXTS, Problem, SampleCheck
 
 MAX_IMAGE = 256 << 20
@@ -26,10 +27,12 @@ class Task(NamedTuple):
     sha256: str | None
     """What `SHA256SUMS` says; None if there is no such file, empty if it does not list the shard."""
     limit: int
+    is_tar: bool = True
+    """False for a file of which nothing but the checksum is checked."""
 
 
 def check_shard(task: Task) -> ShardReport:
-    """Reads one shard to its end and checks everything in it."""
+    """Reads one file to its end and checks everything in it."""
     report = ShardReport(task.shard, Findings(task.limit))
 
     def add(kind: str, key: str, message: str) -> None:
@@ -39,7 +42,8 @@ def check_shard(task: Task) -> ShardReport:
         with fsspec.open(task.shard, "rb") as file:
             hashed = HashingFile(file)
             try:
-                _check_tar(hashed, report, add)
+                if task.is_tar:
+                    _check_tar(hashed, report, add)
             except (tarfile.TarError, EOFError, zlib.error, LZMAError) as error:
                 add("broken_tar", "", str(error))
             while hashed.read(_CHUNK):
@@ -134,6 +138,10 @@ def key_and_extension(name: str) -> tuple[str, str]:
 def _finish(sample: SampleCheck, report: ShardReport, add: Callable[[str, str, str], None]) -> None:
     for problem in sample.finish():
         add(problem.kind, sample.key, problem.message)
+    named = split_of(report.shard)
+    if named and sample.split and sample.split != named.split:
+        add("wrong_split", sample.key, f"the record says {sample.split}")
+    report.seen.add(sample.key, sample.image_digest, sample.image_id)
     report.samples += 1
     report.images += sample.images
     report.regions += sample.regions

@@ -14,18 +14,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from hub_server import TOKEN, Blob, Hub, Repo, serve
 
-from pipeline import push as push_module
+from pipeline.card import write_card
 from pipeline.progress import Progress
-from pipeline.push import Pushed, batches, is_shard, licences_in
+from pipeline.push import Pushed
+from pipeline.push import push as push_dataset
+from pipeline.push.checks import licences_in
+from pipeline.push.files import LocalFile, batches, is_ours
 from pipeline.recipes import Job, load_recipe
 from pipeline.run import run, work_directory
 from pipeline.runners.local import LocalRunner
 from pipeline.store import Store
 from pipeline.verify import verify
 from schemas.errors import UserError
+from schemas.public import public
+from schemas.recipe import Card
 
 REPO = "someone/scenes"
 CARD = "---\nlicense: cc-by-4.0\n---\n# Scenes\n"
@@ -96,12 +103,15 @@ def job_of(dataset: Path) -> Job:
 @pytest.fixture
 def push(dataset: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Push:
     # In this process: to start others takes longer than to check a few small shards.
-    monkeypatch.setattr(push_module, "verify", functools.partial(verify, jobs=1))
-    return functools.partial(push_module.push, job_of(dataset), REPO, say=lambda line: None)
+    monkeypatch.setattr("pipeline.push.checks.verify", functools.partial(verify, jobs=1))
+    return functools.partial(push_dataset, job_of(dataset), REPO, say=lambda line: None)
 
 
 def on_disk(dataset: Path) -> dict[str, bytes]:
-    return {p.relative_to(dataset).as_posix(): p.read_bytes() for p in dataset.rglob("*") if p.is_file()}
+    """What belongs on the hub: everything as it is, but for the recipe, which names places."""
+    files = {p.relative_to(dataset).as_posix(): p.read_bytes() for p in dataset.rglob("*") if p.is_file()}
+    recipe = public(yaml.safe_load(files["recipe.yaml"]))
+    return {**files, "recipe.yaml": yaml.safe_dump(recipe, sort_keys=False).encode()}
 
 
 def on_hub(hub: Hub, repo: str = REPO) -> dict[str, bytes]:
@@ -145,9 +155,9 @@ def test_only_what_changed_is_sent_and_only_our_stale_shards_go(
     (tmp_path / "more").mkdir()
     bigger = make(tmp_path / "more", 40)
     before = on_hub(hub)
-    pushed = push_module.push(job_of(bigger), REPO, say=lambda line: None)
+    pushed = push_dataset(job_of(bigger), REPO, say=lambda line: None)
     assert on_hub(hub) == {**on_disk(bigger), **{path: blob.data for path, blob in theirs.items()}}
-    ours = {path for path in before if is_shard(path)}
+    ours = {path for path in before if is_ours(path)}
     assert set(pushed.deleted) == ours - set(on_disk(bigger)) != set()
     assert pushed.tag != first.tag and repo.refs[first.tag] == first.commit
 
@@ -213,7 +223,7 @@ def test_unfinished_runs(dataset: Path, hub: Hub, push: Push) -> None:
 def test_a_recipe_that_has_changed_since(dataset: Path, hub: Hub, push: Push) -> None:
     job = replace(job_of(dataset), data={"name": "scenes"})
     with pytest.raises(UserError, match="another state of the recipe"):
-        push_module.push(job, REPO)
+        push_dataset(job, REPO)
 
 
 def test_a_missing_shard(dataset: Path, hub: Hub, push: Push) -> None:
@@ -242,6 +252,87 @@ def test_damaged_parquet(dataset: Path, hub: Hub, push: Push) -> None:
     with pytest.raises(UserError, match="is not what the run wrote"):
         push()
     assert on_hub(hub) == {}
+
+
+# What nobody shall know
+
+
+def test_what_is_pushed_names_no_place_of_this_machine(
+    dataset: Path, made: Path, hub: Hub, push: Push
+) -> None:
+    assert str(made).encode() in (dataset / "recipe.yaml").read_bytes()
+    push()
+    for path, data in on_hub(hub).items():
+        assert str(made.parent).encode() not in data, path
+        assert str(Path.home()).encode() not in data, path
+    assert yaml.safe_load(on_hub(hub)["recipe.yaml"])["output"]["dir"] == ".../out"
+
+
+def test_records_do_not_tell_where_the_images_lay(tmp_path: Path, coco_mini: Path) -> None:
+    shards = []
+    for folder in ("here", "there"):
+        shutil.copytree(coco_mini / "images", tmp_path / folder / "images")
+        recipe = tmp_path / folder / "photos.yaml"
+        recipe.write_text(
+            f"name: photos\nsource: {{type: coco, images: {tmp_path / folder / 'images'}, "
+            f"captions: {coco_mini / 'captions.json'}, per: image}}\nstages: [image_check]\n"
+            f"output: {{dir: {tmp_path / folder / 'out'}, formats: [parquet]}}\n"
+        )
+        job = load_recipe(str(recipe))
+        run(job, Store(work_directory(job, None)), LocalRunner(), Progress())
+        [path] = (tmp_path / folder / "out").glob("parquet/*")
+        shards.append(path.read_bytes())
+        uris = {source["uri"] for source in pq.read_table(path)["source"].to_pylist()}
+        assert len(uris) == 80 and all(uri.startswith(".../0") for uri in uris)
+    assert shards[0] == shards[1]
+
+
+@pytest.mark.parametrize("path", ["README.md", "report.md", "report.html", "LICENSE"])
+def test_a_file_that_names_a_place_stays_at_home(
+    path: str, dataset: Path, made: Path, hub: Hub, push: Push
+) -> None:
+    with (dataset / path).open("a") as file:
+        file.write(f"\nfrom {made}\n")
+    with pytest.raises(UserError, match=f"{path} names a folder of this machine, /.*--force"):
+        push()
+    assert hub.requests == []
+    push(force=True)
+    assert path in on_hub(hub)
+
+
+def test_what_was_pushed_can_be_verified(dataset: Path, hub: Hub, push: Push, tmp_path: Path) -> None:
+    push()
+    for path, data in on_hub(hub).items():
+        (tmp_path / "down" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "down" / path).write_bytes(data)
+    report = verify([str(tmp_path / "down")], jobs=1)
+    assert report.ok and not report.findings.counts and report.checksums == report.shards + report.files > 3
+
+
+# The card
+
+
+def test_the_card_and_its_pictures_go_along(dataset: Path, hub: Hub, push: Push) -> None:
+    (dataset / "README.md").unlink()
+    write_card(Store(str(dataset)))
+    pushed = push(force=True)
+    assert {"README.md", "croissant.json", "samples/1.jpg", "samples/6.jpg"} <= set(pushed.uploaded)
+    assert on_hub(hub) == on_disk(dataset)
+    write_card(Store(str(dataset)), Card(pictures=2))
+    again = push(force=True)
+    assert again.deleted == tuple(f"samples/{number}.jpg" for number in range(3, 7))
+    assert set(again.uploaded) == {"README.md"}
+
+
+@pytest.mark.parametrize("path", ["README.md", "croissant.json"])
+def test_a_card_of_another_state_is_not_pushed(path: str, dataset: Path, hub: Hub, push: Push) -> None:
+    (dataset / "README.md").unlink()
+    write_card(Store(str(dataset)))
+    sums = hashlib.sha256((dataset / "SHA256SUMS").read_bytes()).hexdigest()[:16]
+    (dataset / path).write_text((dataset / path).read_text().replace(sums, "0" * 16))
+    with pytest.raises(UserError, match=f"{path} tells of another state.*`pipeline card`"):
+        push()
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize(
@@ -280,7 +371,7 @@ def test_no_card(dataset: Path, push: Push) -> None:
 @pytest.mark.parametrize("name", ["scenes", "a/b/c", "some one/x", "someone/", "https://x/y"])
 def test_names_that_are_none(name: str, dataset: Path, hub: Hub) -> None:
     with pytest.raises(UserError, match="--repo user/name"):
-        push_module.push(job_of(dataset), name)
+        push_dataset(job_of(dataset), name)
 
 
 def test_no_token(dataset: Path, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,12 +468,32 @@ def test_a_hub_without_xet(
         push()
 
 
+def test_large_files_go_in_parts(dataset: Path, hub: Hub, push: Push, waits: list[float]) -> None:
+    hub.part_size = 20_000
+    hub.fail(r"PUT /storage/\w+/2", 500)
+    hub.fail("POST /storage/.*/all", 0, after=True)
+    push()
+    assert on_hub(hub) == on_disk(dataset) and hub.parts == {}
+    in_parts = {request.split("/")[2] for request in hub.requests if request.endswith("/all")}
+    large = {digest for digest, data in hub.storage.items() if len(data) > hub.part_size}
+    assert in_parts == large != set()
+    assert len(hub.uploads) == len(set(hub.uploads))
+
+
+@pytest.mark.parametrize("part_size", [10**9, 20_000])
 @pytest.mark.parametrize("seed", range(20))
 def test_pushes_cut_at_any_moment_end_complete_with_nothing_sent_twice(
-    seed: int, dataset: Path, hub: Hub, push: Push, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    seed: int,
+    part_size: int,
+    dataset: Path,
+    hub: Hub,
+    push: Push,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(push_module, "_COMMIT_FILES", 4)
-    monkeypatch.setattr(push_module, "_BATCH_FILES", 2)
+    hub.part_size = part_size
+    monkeypatch.setattr("pipeline.push.upload.COMMIT_FILES", 4)
+    monkeypatch.setattr("pipeline.push.files.BATCH_FILES", 2)
     moment = random.Random(seed)
     cuts = 0
     for _ in range(3):
@@ -469,16 +580,18 @@ def test_load_dataset_streams_what_was_pushed(dataset: Path, hub: Hub, push: Pus
         ("data/train-0-of-1.tar", False),
         ("more/data/train-00000-of-00042.tar", False),
         ("coco/test.json.bak", False),
+        ("samples/3.jpg", True),
+        ("samples/mine.jpg", False),
     ],
 )
-def test_shards_by_their_path(path: str, ours: bool) -> None:
-    assert is_shard(path) is ours
+def test_what_we_number(path: str, ours: bool) -> None:
+    assert is_ours(path) is ours
 
 
 def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push_module, "_BATCH_FILES", 3)
-    monkeypatch.setattr(push_module, "_BATCH_BYTES", 10)
-    files = [push_module._File(str(i), size, None) for i, size in enumerate([4, 4, 4, 99, 1, 1, 1, 1])]
+    monkeypatch.setattr("pipeline.push.files.BATCH_FILES", 3)
+    monkeypatch.setattr("pipeline.push.files.BATCH_BYTES", 10)
+    files = [LocalFile(str(i), size) for i, size in enumerate([4, 4, 4, 99, 1, 1, 1, 1])]
     assert [[f.size for f in batch] for batch in batches(files)] == [[4, 4], [4], [99], [1, 1, 1], [1]]
 
 

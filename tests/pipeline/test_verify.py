@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import tarfile
 from collections import Counter
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from pipeline.verify import KINDS, render, verify
 from pipeline.verify.shard import key_and_extension
 from schemas.boxes import Box
 from schemas.columns import GroundedBox, ImageRef, Span
-from schemas.conversations import Conversation, Turn, to_json
+from schemas.conversations import Conversation, Phrase, Turn, to_json
 from schemas.errors import UserError
 
 
@@ -85,9 +86,25 @@ TALK = [
     Turn("human", "rec", "<image>\nWhere?", [], []),
     Turn("assistant", "rec", "<region:0>", [[Box(0, 0, 1, 1)]], []),
 ]
+OURS = {
+    "image_id": "7",
+    "split": "train",
+    "image_format": "jpeg",
+    "source": {"uri": "x.tar", "offset": 0, "length": 9},
+    "captions": ["a dog"],
+    "metadata": "{}",
+}
+"""The fields that make a record one of ours."""
+
+
+def talk(*turns):
+    return {"conversations": to_json([Conversation(list(turns))])}
+
+
 GOOD = {
     "our conversations": sample(conversations=to_json([Conversation(TALK)])),
     "LLaVA's conversations": sample(conversations=[{"from": "human", "value": "<region:7>"}]),
+    "all fields of ours": sample(**OURS),
     "ours": sample(ref_exps=[REGION], boxes=[{"model": "m", "phrase": "a dog"}], image_format="jpeg"),
     "img2dataset": sample(url="u", status="success", exif="{}", sha256="x"),
     "captions in text only": [("a.png", PNG), ("a.txt", b"a dog"), ("b.png", PNG), ("b.txt", b"\xc3\xa9")],
@@ -167,10 +184,34 @@ BROKEN = {
     "other boxes": (sample(ref_exps=one(0.5, 0.9)), {"not_parallel": 1}),
     "fewer sources": (sample(boxes=[]), {"not_parallel": 1}),
     "no conversation": (sample(conversations="[{}]"), {"malformed_conversation": 1}),
+    "no answer": (sample(**talk(TALK[0])), {"malformed_conversation": 1}),
     "a lost region": (
-        sample(conversations=to_json([Conversation([*TALK[:1], TALK[1]._replace(regions=[])])])),
-        {"malformed_conversation": 1},
+        sample(**talk(TALK[0], TALK[1]._replace(regions=[]))),
+        {"placeholder_without_box": 1},
     ),
+    "an empty region": (
+        sample(**talk(TALK[0], TALK[1]._replace(regions=[[]]))),
+        {"placeholder_without_box": 1},
+    ),
+    "a phrase without boxes": (
+        sample(**talk(TALK[0], Turn("assistant", "caption", "a dog", [], [Phrase(Span(0, 5), [])]))),
+        {"placeholder_without_box": 1},
+    ),
+    "a region nobody mentions": (
+        sample(**talk(TALK[0], TALK[1]._replace(text="There."))),
+        {"box_without_placeholder": 1},
+    ),
+    "no image in the text": (
+        sample(**talk(TALK[0]._replace(text="Where?"), TALK[1])),
+        {"image_placeholder": 1},
+    ),
+    "an image in the answer": (
+        sample(**talk(TALK[0], TALK[1]._replace(text="<image> <region:0>"))),
+        {"image_placeholder": 1},
+    ),
+    "a field lacks": (sample(**{**OURS, "source": {"uri": "x"}}), {"wrong_field": 2}),
+    "a field of another type": (sample(**{**OURS, "captions": "a dog"}), {"wrong_field": 1}),
+    "metadata that is no JSON": (sample(**{**OURS, "metadata": "{"}), {"wrong_field": 1}),
 }
 
 
@@ -249,6 +290,11 @@ def test_names_are_taken_apart_as_webdataset_does(name, parts):
     assert key_and_extension(name) == parts
 
 
+def noise(seed):
+    """An image like no other."""
+    return encode(Image.frombytes("RGB", (40, 30), random.Random(seed).randbytes(3600)))
+
+
 def write_run(folder, shards=3, extension="jpg", split="train"):
     """Shards as a run leaves them, with SHA256SUMS above."""
     sums = {}
@@ -259,7 +305,7 @@ def write_run(folder, shards=3, extension="jpg", split="train"):
             caption = "a dog in a field"
             columns = {
                 "key": f"{shard:03d}{i:03d}",
-                "image_id": f"{shard}{i}",
+                "image_id": f"{split}{shard}{i}",
                 "caption": caption,
                 "captions": [],
                 "metadata": "",
@@ -271,7 +317,7 @@ def write_run(folder, shards=3, extension="jpg", split="train"):
                 "boxes": [GroundedBox(Span(0, 5), Box(0.1, 0.2, 0.3, 0.4), 0.9, "m", "a dog")],
                 "ref_exps": [Span(0, 16)],
             }
-            writer.add(columns, JPEG)
+            writer.add(columns, noise(f"{split}{shard}{i}"))
         writer.close()
         path = FORMATS["webdataset"].path(split, shard, shards)
         (folder / path).parent.mkdir(exist_ok=True)
@@ -334,6 +380,100 @@ def test_splits_may_differ_in_their_extension(tmp_path):
     write_run(tmp_path, 1, "png", "validation")
     assert found(tmp_path) == {"not_in_sums": 3}
     assert found(tmp_path / "data" / "validation-*.tar") == {}
+
+
+def member(key, image, image_id, **record):
+    return sample(key, image, image_id=image_id, **record)
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds"),
+    [
+        (("train-00000-of-00001.tar", "test-00000-of-00001.tar"), True),
+        (("grit_train.tar", "grit_val.tar"), True),
+        (("train/00000.tar", "validation/00000.tar"), True),
+        (("train-00000-of-00002.tar", "train-00001-of-00002.tar"), False),
+        (("a/train-0.tar", "b/test-0.tar"), False),
+        (("00000.tar", "00001.tar"), False),
+        (("trains-0.tar", "contest-0.tar"), False),
+    ],
+)
+def test_an_image_in_two_splits(names, kinds, tmp_path):
+    """Once by its bytes under another id, once by its id with other bytes, once not at all."""
+    first = [*member("0", noise(0), "a"), *member("1", noise(1), "b"), *member("2", noise(2), "c")]
+    second = [*member("5", noise(0), "x"), *member("6", noise(6), "b"), *member("7", noise(7), "z")]
+    for name, members in zip(names, (first, second)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(tar(members))
+    report = verify([str(tmp_path)], jobs=1)
+    leaks = {f.kind: {f.key, f.message.split()[-1]} for f in report.findings.listed}
+    expected = {"image_in_two_splits": {"0", "5"}, "image_id_in_two_splits": {"1", "6"}}
+    assert leaks == (expected if kinds else {})
+    assert report.ok is not kinds
+
+
+def test_an_image_is_told_of_once_for_each_further_split(tmp_path):
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}-0.tar").write_bytes(tar([*sample("0"), *sample("1")]))
+    assert found(tmp_path) == {"image_in_two_splits": 2}
+
+
+def test_samples_without_image_are_in_no_two_splits(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / f"{split}-0.tar").write_bytes(tar([("0.txt", b"a dog")]))
+    assert found(tmp_path) == {}
+
+
+def test_a_shard_under_another_name(tmp_path):
+    (tmp_path / "test-0.tar").write_bytes(tar([*sample("0", **OURS), *sample("1", **OURS, width=40)]))
+    (tmp_path / "grit-train.tar").write_bytes(
+        tar([*sample("0", image=noise(1), **{**OURS, "image_id": "8"})])
+    )
+    assert found(tmp_path) == {"wrong_split": 2}
+
+
+def test_other_files_of_a_dataset(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco" / "train.json").write_bytes(b"{}")
+    with (tmp_path / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{hashlib.sha256(b'{}').hexdigest()}  coco/train.json\n")
+    report = verify([str(tmp_path)], jobs=1)
+    assert report.ok and (report.shards, report.files, report.checksums) == (3, 1, 4)
+    (tmp_path / "coco" / "train.json").write_bytes(b"[]")
+    assert found(tmp_path) == {"checksum": 1}
+    (tmp_path / "coco" / "train.json").unlink()
+    assert found(tmp_path) == {"missing_file": 1}
+    assert found(tmp_path / "data") == {}
+
+
+def test_a_dataset_without_shards(tmp_path):
+    (tmp_path / "train.parquet").write_bytes(b"x")
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(b'x').hexdigest()}  train.parquet\n")
+    report = verify([str(tmp_path)])
+    assert report.ok and (report.shards, report.files, report.checksums) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("members", "status"), [(sample(), 0), (sample(text=b"a cat"), 0), (sample(width=7), 1)]
+)
+def test_json_and_exit_status(members, status, tmp_path, cli):
+    (tmp_path / "x.tar").write_bytes(tar(members))
+    done = cli("verify", tmp_path, "--json")
+    assert done.returncode == status, done.stderr
+    told = json.loads(done.stdout)
+    assert told == verify([str(tmp_path)]).to_dict()
+    assert told["ok"] is (status == 0)
+    assert (told["shards"], told["samples"], told["errors"]) == (1, 1, status)
+    if status:
+        assert told["counts"] == {"wrong_size": 1}
+        [finding] = told["findings"]
+        assert finding["severity"] == "error" and finding["shard"].endswith("x.tar") and finding["key"] == "0"
+
+
+def test_the_users_mistake_has_a_status_of_its_own(tmp_path, cli):
+    done = cli("verify", tmp_path, "--json")
+    assert done.returncode == 2 and done.stdout == ""
 
 
 def test_shards_of_a_split_may_not(tmp_path):

@@ -1,7 +1,8 @@
 """A server that answers as the Hugging Face hub does, for the calls that reading and writing a dataset takes.
 
 Writing is the hub's own protocol: `preupload` says what goes to the file storage, git LFS's batch call where
-to put it, and a commit is a line of JSON for each file. Faults can be set for any of its requests.
+to put it, whole or (above `part_size`) in parts, and a commit is a line of JSON for each file. Faults can be
+set for any of its requests.
 """
 
 import base64
@@ -86,6 +87,10 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
     """SHA-256 of each upload that came to its end."""
+    part_size: int = 10**9
+    """Larger files are uploaded in parts of so many bytes."""
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    """SHA-256 -> the parts of an upload that is under way."""
     address: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -184,6 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self.create(json.loads(body))
         if self.target == "/api/validate-yaml":
             return self.send({"errors": [], "warnings": []})
+        if match := re.fullmatch(r"/storage/(\w+)/(\d+)", self.target):
+            return self.put_part(match[1], int(match[2]), body)
+        if match := re.fullmatch(r"/storage/(\w+)/all", self.target):
+            return self.join_parts(match[1], json.loads(body))
         if match := re.fullmatch(r"/storage/(\w+)", self.target):
             return self.put(match[1], body)
         if match := re.fullmatch(r"/datasets/(.+)\.git/info/lfs/objects/batch", self.target):
@@ -288,12 +297,36 @@ class _Handler(BaseHTTPRequestHandler):
 
     def batch(self, asked: dict[str, Any]) -> None:
         self.check_token()
-        objects = []
-        for one in asked["objects"]:
-            href = f"{self.hub.address}/storage/{one['oid']}"
-            new = {} if one["oid"] in self.hub.storage else {"actions": {"upload": {"href": href}}}
-            objects.append({"oid": one["oid"], "size": one["size"], **new})
-        self.send({"transfer": "basic", "objects": objects})
+        objects = [self.upload_of(one["oid"], one["size"]) for one in asked["objects"]]
+        in_parts = any("/all" in json.dumps(one) for one in objects)
+        self.send({"transfer": "multipart" if in_parts else "basic", "objects": objects})
+
+    def upload_of(self, oid: str, size: int) -> dict[str, Any]:
+        """Where to put an object; nowhere if it is there."""
+        entry: dict[str, Any] = {"oid": oid, "size": size}
+        if oid in self.hub.storage:
+            return entry
+        href = f"{self.hub.address}/storage/{oid}"
+        if size <= self.hub.part_size:
+            return {**entry, "actions": {"upload": {"href": href}}}
+        numbers = range(1, -(-size // self.hub.part_size) + 1)
+        header = {f"{number:05d}": f"{href}/{number}" for number in numbers}
+        header["chunk_size"] = str(self.hub.part_size)
+        return {**entry, "actions": {"upload": {"href": f"{href}/all", "header": header}}}
+
+    def put_part(self, oid: str, number: int, body: bytes) -> None:
+        with self.hub.lock:
+            self.hub.parts.setdefault(oid, {})[number] = body
+        self.send({}, headers={"ETag": hashlib.md5(body).hexdigest()})
+
+    def join_parts(self, oid: str, told: dict[str, Any]) -> None:
+        if oid in self.hub.storage:  # asked again, since the answer was lost
+            return self.send({})
+        parts = self.hub.parts.pop(oid, {})
+        tags = [(number, hashlib.md5(parts[number]).hexdigest()) for number in sorted(parts)]
+        if tags != [(part["partNumber"], part["etag"]) for part in told["parts"]] or told["oid"] != oid:
+            raise _Failure(400, "these are other parts")
+        return self.put(oid, b"".join(parts[number] for number in sorted(parts)))
 
     def put(self, oid: str, body: bytes) -> None:
         if hashlib.sha256(body).hexdigest() != oid:
