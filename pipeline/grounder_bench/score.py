@@ -5,6 +5,7 @@ their turn by falling score, each takes the free box of people's that it overlap
 on the same one is wrong. Every question stands for an image of its own.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -90,9 +91,12 @@ def _f1(at: AtThreshold) -> float:
 
 
 def _by_span(row: Sequence[GroundedBox]) -> dict[Span, list[GroundedBox]]:
+    """The candidates of each span, cut at the image's edge, without those that `select_boxes` passes over."""
     found: dict[Span, list[GroundedBox]] = {}
     for candidate in row:
-        found.setdefault(candidate.span, []).append(candidate)
+        box = candidate.box.clipped()
+        if all(map(math.isfinite, (*candidate.box, candidate.score))) and box.is_valid:
+            found.setdefault(candidate.span, []).append(candidate._replace(box=box))
     return found
 
 

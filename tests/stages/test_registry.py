@@ -58,7 +58,7 @@ def test_a_stage_of_the_user_s_own_is_named_by_its_module() -> None:
         ("grond", {}, "did you mean 'ground'?"),
         ("xyzzy", {}, "there is no stage 'xyzzy'; there are: image_check, caption_check, "),
         ("", {}, "there is no stage ''"),
-        ("ground", {}, "ground: option grounder is missing; choose one of: annotations, transformers"),
+        ("ground", {}, "ground: option grounder is missing; choose one of: annotations, "),
         ("ground", {"grounder": "glip"}, "ground: option grounder 'glip' is not known; choose one of: "),
         ("ground", {"grounder": None}, "option grounder is missing"),
         ("no_such_module:Stage", {}, "'no_such_module:Stage' cannot be imported: No module named"),
