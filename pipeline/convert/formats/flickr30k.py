@@ -238,8 +238,11 @@ def _add(sample: Sample, lines: list[str], objects: list[str], entity: int, loss
         if span.start < end:
             losses.part(record["key"], "a noun chunk that overlaps another")
             continue
-        entity += 1
         words = " ".join(span.of(caption).split())
+        if not words:
+            losses.part(record["key"], "a noun chunk without words")
+            continue
+        entity += 1
         kind = "/".join(types.get(span.start, ["other"]))
         pieces += (caption[end : span.start], f"[/EN#{entity}/{kind} {words}]")
         end = span.end

@@ -89,8 +89,8 @@ def _sample(entry: object, key: str, split: str, images: Images) -> Sample:
         raise Unusable("no conversation of questions and answers in turn")
     where = images.find(name)
     extra = {field: value for field, value in entry.items() if field not in _FIELDS}
-    if isinstance(hidden := entry.get("metadata"), dict):
-        extra |= hidden
+    hidden = entry.get("metadata", {})
+    extra |= hidden if isinstance(hidden, dict) else {"metadata": hidden}
     answer = entry["conversations"][1]["value"]
     return make_sample(
         key,

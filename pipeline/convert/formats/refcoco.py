@@ -69,6 +69,8 @@ def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sampl
     if not files.stat(instances_file):
         raise UserError(f"{instances_file} is not there; put RefCOCO's instances beside its refs.")
     value = load_json(instances_file)
+    if not isinstance(value, dict):
+        raise UserError(f"{instances_file} is none of COCO's files; put RefCOCO's instances there.")
     boxes = {text_of(a.get("id")): a.get("bbox") for a in objects(value.get("annotations"))}
     photos = {text_of(i.get("id")): i for i in objects(value.get("images"))}
     names = {text_of(c.get("id")): text_of(c.get("name")) for c in objects(value.get("categories"))}

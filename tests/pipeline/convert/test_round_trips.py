@@ -77,7 +77,7 @@ def test_round_trip(name, make_full, tmp_path):
 
 
 def in_order(samples):
-    """Boxes sorted, because formats that list them by phrase change their order; `parallel` sees to the rest."""
+    """Boxes sorted, because formats that list them by phrase change their order."""
     for sample in samples:
         record = dict(sample.record)
         if record.get("noun_chunks"):
@@ -106,13 +106,15 @@ def test_one_format_after_another_and_twice(name, make_full, tmp_path):
         assert same("boxes", a, b, 0.01 / 480)
 
 
-class Tracked(dict):
-    """A record that says when it is gone."""
+class Tracked(dict[str, object]):
+    """A record of which it can be told whether it is gone."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("name", [n for n in FORMATS if "parquet" not in n])
 def test_writers_hold_no_more_than_a_few_samples(name, make_full, tmp_path):
-    alive = weakref.WeakSet()
+    alive: weakref.WeakSet[Tracked] = weakref.WeakSet()
     most = 0
 
     def stream():
@@ -120,7 +122,6 @@ def test_writers_hold_no_more_than_a_few_samples(name, make_full, tmp_path):
         for number in range(60):
             sample = make_full(number)
             record = Tracked(sample.record)
-            Tracked.__hash__ = object.__hash__
             alive.add(record)
             yield sample._replace(record=record)
             del sample, record
