@@ -11,6 +11,7 @@ from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnVi
 from schemas import conversations
 from schemas.columns import SAMPLE_COLUMNS, GroundedBox, Span
 from schemas.conversations import Conversation, Turn, placeholder
+from schemas.public import public_text
 from schemas.records import Record, Region
 
 _PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
@@ -74,9 +75,11 @@ def from_dropped(
     grounded = sample.get("ref_exps") or [box.span for box in found]
     pairs = list(zip(grounded, found, strict=True))
     bare = [(span, None) for span in spans if all(span != box.span for box in found)]
+    ref = sample["image"].ref if sample["image"] else None
     provenance = {
         "image_id": sample["image_id"],
-        "source": sample["image"].ref._asdict() if sample["image"] else None,
+        # As in a record: nothing of this machine.
+        "source": ref._replace(uri=public_text(ref.uri))._asdict() if ref else None,
         "metadata": sample["metadata"],
     }
     return {
@@ -100,7 +103,8 @@ def _phrases(pairs: Iterable[tuple[Span, GroundedBox | None]]) -> list[PhraseVie
         views = found.setdefault(span, [])
         if box is not None and all(map(math.isfinite, box.box)):
             score = box.score if math.isfinite(box.score) else None
-            views.append({"box": list(box.box), "score": score, "model": box.model, "phrase": box.phrase})
+            model = public_text(box.model)
+            views.append({"box": list(box.box), "score": score, "model": model, "phrase": box.phrase})
     ordered = sorted(found, key=lambda span: (span.start, -span.end))
     return [{"start": span.start, "end": span.end, "boxes": found[span]} for span in ordered]
 

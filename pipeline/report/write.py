@@ -22,9 +22,15 @@ def write_report(run: Run, choice: Choice) -> str:
 
     Raises `UserError` for a damaged dataset.
     """
+    run.output.write(NAME, page(gather(run, choice)).encode("utf-8", "backslashreplace"))
+    return run.output.url(NAME)
+
+
+def gather(run: Run, choice: Choice) -> Contents:
+    """All that the report of a run shows."""
     thumbnails = Thumbnails()
     found = survey(run.output, choice) if run.is_finished else None
-    contents = Contents(
+    return Contents(
         run=run,
         survey=found,
         kept=list(_kept(found, thumbnails)) if found else [],
@@ -33,8 +39,6 @@ def write_report(run: Run, choice: Choice) -> str:
         training=read_training(run.model),
         fingerprint=hashlib.sha256(run.output.read(SUMS)).hexdigest()[:16] if found else "",
     )
-    run.output.write(NAME, page(contents).encode("utf-8", "backslashreplace"))
-    return run.output.url(NAME)
 
 
 def _kept(found: Survey, thumbnails: Thumbnails) -> Iterator[Entry]:
