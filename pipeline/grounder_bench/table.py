@@ -38,7 +38,7 @@ def comparison_table(samples: Samples, outcomes: Sequence[Outcome]) -> Table:
             f"{at.min_score:.2f}",
             f"{samples.images / answers.seconds:,.1f}",
             f"{fastest / answers.seconds:.2g}",
-            f"{answers.cpu:,.1f}",
+            f"{answers.cpu:,.2f}",
             _size(answers.memory),
             *([_size(answers.gpu_memory)] if on_gpu else []),
             *([f"{len(answers.failed):,}"] if failed else []),

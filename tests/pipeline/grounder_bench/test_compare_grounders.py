@@ -50,7 +50,7 @@ def test_the_recipe_s_own_grounder_may_be_anybody_s(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(
         "name: test\nsource: {type: scenes, count: 6, size: 128}\n"
-        "stages: [image_check: {min_side: 16}, noun_chunks, 'odd_grounders:WholeImage': {grounder: whole_image}]\n"
+        "stages:\n  - image_check\n  - noun_chunks\n  - odd_grounders:WholeImage: {grounder: whole_image}\n"
         f"output: {{dir: {tmp_path}/out}}\n"
     )
     _, [outcome] = compare_grounders(str(path), [], min_score=0.5, say=lambda _: None)
