@@ -52,6 +52,75 @@ def owlvit(tmp_path_factory):
     return _owl(folder, hf.OwlViTConfig, hf.OwlViTForObjectDetection, processor)
 
 
+@pytest.fixture(scope="session")
+def llmdet(tmp_path_factory):
+    """As its checkpoints are published: MM-Grounding-DINO's architecture and text beside the detector's."""
+    import transformers as hf
+    from safetensors.torch import load_file, save_file
+
+    folder = _token_span_model(
+        tmp_path_factory.mktemp("models") / "tiny-llmdet",
+        hf.MMGroundingDinoConfig,
+        hf.MMGroundingDinoForObjectDetection,
+    )
+    weights = load_file(folder / "model.safetensors")
+    weights["lmm.connector.weight"] = weights["model.text_projection.weight"].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def omdet_turbo(tmp_path_factory):
+    import torch
+    import transformers as hf
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tiny-omdet-turbo"
+    tokenizer = _clip_tokenizer(folder)
+    channels = [16, 32, 64]
+    config = hf.OmDetTurboConfig(
+        backbone_config=hf.SwinConfig(
+            image_size=64,
+            embed_dim=8,
+            depths=[1, 1, 1, 1],
+            num_heads=[1, 1, 2, 2],
+            window_size=4,
+            out_features=["stage2", "stage3", "stage4"],
+        ),
+        text_config=hf.CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=40,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        ),
+        apply_layernorm_after_vision_backbone=False,
+        image_size=64,
+        text_projection_in_dim=16,
+        text_projection_out_dim=16,
+        class_embed_dim=16,
+        task_encoder_hidden_dim=16,
+        encoder_hidden_dim=32,
+        encoder_in_channels=channels,
+        vision_features_channels=[32, 32, 32],
+        encoder_attention_heads=2,
+        encoder_dim_feedforward=16,
+        decoder_hidden_dim=32,
+        decoder_num_heads=2,
+        decoder_num_layers=2,
+        decoder_dim_feedforward=16,
+        num_queries=12,
+    )
+    hf.OmDetTurboForObjectDetection(config).save_pretrained(folder)
+    # Its own processor is not there without torchvision.
+    hf.DetrImageProcessorPil(size={"height": 64, "width": 64}, do_pad=False).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def _token_span_model(folder: Path, config_class, model_class, max_text_len: int = 32) -> Path:
     import torch
     import transformers as hf

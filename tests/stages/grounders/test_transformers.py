@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from schemas import checkpoints
 from schemas.boxes import Box
 from schemas.columns import GroundedBox, Span
 from schemas.errors import UserError
-from stages.grounders import phrases
+from stages.grounders import phrases, zero_shot
+from stages.grounders.detector import Question
 from stages.grounders.transformers import TransformersGrounder
 
 torch = pytest.importorskip("torch", reason="needs the extra `grounders`")
@@ -62,6 +64,13 @@ def ground(stage, *rows) -> list[list[GroundedBox]]:
     return stage.process(batch(*rows))["candidates"]
 
 
+NAMES = {
+    "omdet-turbo": ("decoder_class_logits", "decoder_coord_logits", "tasks_input_ids"),
+    "other": ("logits", "pred_boxes", "input_ids"),
+}
+"""What an architecture calls its scores, its boxes and the text that it reads."""
+
+
 class Planted:
     """Stands for a model's weights, not for its shapes: all of its scores are near 0 but for chosen
     cells, and query q's box is centred on (q + 1) / 16 of what the model sees, if `boxes` does not
@@ -80,19 +89,20 @@ class Planted:
 
     def __call__(self, **inputs):
         output = self.model(**inputs)
-        logits = torch.full_like(output.logits, -20.0)
-        boxes = torch.full_like(output.pred_boxes, 0.1)
+        names = NAMES.get(self.config.model_type, NAMES["other"])
+        logits = torch.full_like(output[names[0]], -20.0)
+        boxes = torch.full_like(output[names[1]], 0.1)
         boxes[..., :2] = ((torch.arange(boxes.shape[1]) + 1) / 16)[None, :, None].clamp(max=0.9)
         for query, box in self.boxes.items():
             boxes[:, query] = torch.tensor(box)
         self.passes.append(len(logits))
         first = len(self.asked)
         for row, query, column, logit in self.cells:
-            if first <= row < first + len(logits):
+            if first <= row < first + len(logits) and column < logits.shape[2]:
                 logits[row - first, query, column] = logit
-        tokens = [self.detector.tokenizer.convert_ids_to_tokens(ids) for ids in inputs["input_ids"]]
+        tokens = [self.detector.tokenizer.convert_ids_to_tokens(ids) for ids in inputs[names[2]]]
         self.asked += [[t for t in row if t != "[PAD]"] for row in tokens]
-        return SimpleNamespace(logits=logits, pred_boxes=boxes)
+        return SimpleNamespace(**{names[0]: logits, names[1]: boxes})
 
 
 def centred(query: int) -> Box:
@@ -269,6 +279,11 @@ def test_prompts_of_several_images_do_not_mix(grounding_dino):
 LONG = {
     "grounding_dino": ("the " * 40 + "brown dog", "the " * 27 + "brown dog", 29),
     "owlv2": ("a very large brown dog", "large brown dog", 14),
+    "omdet_turbo": (
+        "a very very large and brown dog of mine and a dog",
+        "large and brown dog of mine and a dog",
+        31,
+    ),
 }
 
 
@@ -290,7 +305,7 @@ def test_what_the_model_cannot_read_has_no_candidates(caption, grounding_dino):
     assert ground(stage, (picture(), caption, [caption])) == [[]]
 
 
-@pytest.mark.parametrize("model", ["owlv2", "owlvit"])
+@pytest.mark.parametrize("model", ["owlv2", "owlvit", "omdet_turbo"])
 def test_models_that_embed_each_phrase(model, request):
     stage = loaded(request.getfixturevalue(model))
     cells = [(0, 1, 0, 3.0), (0, 2, 1, 3.0), (0, 3, 1, 2.0), (1, 4, 0, 3.0), (1, 5, 1, 9.0)]
@@ -359,16 +374,17 @@ def test_boxes_are_those_of_the_library(model, size, request):
             assert abs(candidate.score - score) < 1e-5
 
 
+MODELS = ["grounding_dino", "mm_grounding_dino", "llmdet", "omdet_turbo", "owlvit", "owlv2"]
 PHRASES = [["a dog"], ["a big brown dog", "a cat", "the man"], ["a field"], ["a red dog", "a man"]]
 
 
-@pytest.mark.parametrize("model", ["grounding_dino", "mm_grounding_dino", "owlvit", "owlv2"])
-def test_a_batch_gives_what_single_images_give(model, request):
+@pytest.mark.parametrize("model", MODELS)
+def test_eight_images_together_give_what_each_gives_alone(model, request):
     stage = loaded(request.getfixturevalue(model), floor=0)
-    sizes = [(200, 120), (120, 200), (203, 121), (90, 90)]
+    sizes = [(200, 120), (120, 200), (203, 121), (90, 90)] * 2
     rows = [
         (picture(*size, seed=i), ", ".join(chunks), chunks)
-        for i, (size, chunks) in enumerate(zip(sizes, PHRASES))
+        for i, (size, chunks) in enumerate(zip(sizes, [*PHRASES, *reversed(PHRASES)]))
     ]
     together = ground(stage, *rows)
     for row, candidates in zip(rows, together):
@@ -394,14 +410,14 @@ def test_padding_is_that_of_the_library(grounding_dino):
 
 
 def test_images_of_nearly_the_same_shape_share_a_pass(grounding_dino):
-    stage = loaded(grounding_dino, batch_size=2)
+    stage = loaded(grounding_dino, images_at_once=2)
     planted = Planted(stage, [])
     sizes = [(200, 120), (120, 200), (203, 121), (120, 203), (200, 120)]
     ground(stage, *((picture(*size), "a dog", ["a dog"]) for size in sizes))
-    assert planted.passes == [2, 1, 2]
+    assert planted.passes == [2, 2, 1]
 
 
-@pytest.mark.parametrize("model", ["grounding_dino", "owlv2"])
+@pytest.mark.parametrize("model", MODELS)
 def test_exif_orientation_is_applied(model, request):
     stage = loaded(request.getfixturevalue(model), floor=0)
     upright = picture(200, 120)
@@ -463,16 +479,36 @@ def lose_a_weight(folder):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def take_other_weights(folder):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {f"detr.{name}": weight for name, weight in weights.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+
+
 BROKEN = {
-    "weights cut off": (cut_weights, "cannot be loaded"),
-    "no weights": (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded"),
+    "weights cut off": (cut_weights, "a weight file is corrupt .*; download it again"),
+    "weights of nonsense": (
+        lambda f: (f / "model.safetensors").write_bytes(b"<html>" * 99),
+        "a weight file is corrupt .*; download it again",
+    ),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "cannot be loaded: OSError"),
     "only pickled weights": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
-        "cannot be loaded",
+        "pickled, which can run code; save it with save_pretrained",
     ),
+    "weights of another architecture": (take_other_weights, "lacks [0-9]+ of its weights"),
     "a weight is not there": (lose_a_weight, "lacks 1 of its weights, such as model.text_projection.weight"),
-    "weights of another shape": (lambda f: edit_config(f, d_model=64), "cannot be loaded"),
+    "weights of another shape": (lambda f: edit_config(f, d_model=64), "other shapes than its config.json"),
     "no image processor": (lambda f: (f / "processor_config.json").unlink(), "cannot be loaded"),
+    "no vocabulary": (
+        lambda f: [p.unlink() for p in [*f.glob("*token*"), *f.glob("vocab*")]],
+        "its tokenizer knows no words",
+    ),
     "a config of nonsense": (lambda f: edit_config(f, num_queries="many"), "cannot be loaded"),
 }
 
@@ -488,8 +524,111 @@ def test_a_broken_checkpoint_is_one_sentence(name, grounding_dino, tmp_path):
     assert "\n" not in str(raised.value)
 
 
+class Crowded:
+    """A model on a GPU that has memory for so many images at once and no more."""
+
+    def __init__(self, stage, room: int):
+        self.model = stage._detector.model
+        self.config = self.model.config
+        self.room = room
+        self.passes: list[int] = []
+        stage._detector.model = self
+
+    def __call__(self, **inputs):
+        self.passes.append(len(inputs["pixel_values"]))
+        if self.passes[-1] > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return self.model(**inputs)
+
+
+@pytest.mark.parametrize(("room", "passes"), [(3, [8, 4, 2, 2, 2, 2]), (1, [8, 4, 2, *[1] * 8])])
+def test_a_batch_beyond_the_memory_is_halved(room, passes, grounding_dino, caplog):
+    rows = [(picture(seed=i), "a dog", ["a dog"]) for i in range(8)]
+    stage = loaded(grounding_dino, floor=0)
+    whole = ground(stage, *rows)
+    crowded = Crowded(stage, room)
+    halved = ground(stage, *rows)
+    assert crowded.passes == passes
+    for a, b in zip(whole, halved):
+        assert len(a) == len(b) > 0
+        assert all(close(x.box, y.box, 1e-4) and abs(x.score - y.score) < 1e-4 for x, y in zip(a, b))
+    assert "going on with 4" in caplog.text
+    crowded.passes.clear()
+    ground(stage, *rows)
+    assert max(crowded.passes) <= room, "the size that fits is kept"
+
+
+def test_an_image_that_does_not_fit_alone_is_an_error_of_its_own(grounding_dino):
+    stage = loaded(grounding_dino)
+    Crowded(stage, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        ground(stage, (picture(), "a dog", ["a dog"]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda"}, "the worker sees no GPU; set device: auto, or gpus: 1"),
+        ({"precision": "bfloat16"}, "runs on the CPU; set precision: auto, or device: cuda"),
+        ({"precision": "float16"}, "runs on the CPU; set precision: auto, or device: cuda"),
+    ],
+)
+def test_a_missing_gpu_is_one_sentence(options, message, grounding_dino):
+    with pytest.raises(UserError, match=message):
+        TransformersGrounder(model=str(grounding_dino), **options).setup()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_half_precision_leaves_coordinates_fine(model, request):
+    """As on a GPU, where coordinates in bfloat16 would be multiples of 1/256 in half of the image."""
+    checkpoint = checkpoints.find(str(request.getfixturevalue(model)))
+    whole, half = (zero_shot.load(checkpoint, "cpu", precision) for precision in ("float32", "bfloat16"))
+    question = Question(whole.pixels(picture()), ["a dog", "a cat"])
+    [(scores, centers)], [(half_scores, half_centers)] = whole.answer([question]), half.answer([question])
+    assert half_scores.dtype == half_centers.dtype == torch.float32
+    assert not torch.equal(scores, half_scores)
+    assert (half_centers * 256 % 1 != 0).float().mean() > 0.8
+    if "owl" in model:  # others choose among queries, which may come out in another order
+        assert (scores - half_scores).abs().max() < 0.02
+        assert (centers - half_centers).abs().max() < 0.002
+
+
+def test_images_are_made_ready_ahead(grounding_dino):
+    """While the model works on the first ones, later ones are read, but not all of them."""
+    read = []
+
+    class Watched(Bytes):
+        def read(self):
+            read.append(self)
+            return super().read()
+
+    stage = loaded(grounding_dino, images_at_once=1)
+    answer = stage._detector.answer
+    seen = []
+
+    def watched(questions):
+        seen.append(len(read))
+        return answer(questions)
+
+    stage._detector.answer = watched
+    ground(stage, *((Watched(picture()), "a dog", ["a dog"]) for _ in range(6)))
+    assert len(seen) == 6
+    assert seen[0] <= 3
+
+
+def test_an_image_that_cannot_be_read_among_those_made_ready(grounding_dino):
+    class Gone:
+        def read(self):
+            raise OSError("gone")
+
+    stage = loaded(grounding_dino)
+    with pytest.raises(OSError, match="gone"):
+        ground(stage, (picture(), "a dog", ["a dog"]), (Gone(), "a dog", ["a dog"]))
+
+
 UNUSABLE = {
-    "another architecture": (lambda f: edit_config(f, model_type="omdet-turbo"), "type 'omdet-turbo'"),
+    "another architecture": (lambda f: edit_config(f, model_type="detr"), "type 'detr'"),
     "no config": (lambda f: (f / "config.json").unlink(), "no config.json"),
     "a broken config": (lambda f: (f / "config.json").write_text("{"), "cannot be used"),
     "no type": (lambda f: (f / "config.json").write_text("{}"), "cannot be used"),
