@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "annotations": "stages.grounders.annotations:AnnotationGrounder",
             "onnx": "stages.grounders.onnx:OnnxGrounder",
             "transformers": "stages.grounders.transformers:TransformersGrounder",
+            "generative": "stages.grounders.generative:GenerativeGrounder",
         },
     ),
     "segment": (

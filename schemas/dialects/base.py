@@ -104,6 +104,13 @@ class Dialect(ABC):
         """What a model wrote -> caption, phrases and boxes of the whole image."""
 
     @abstractmethod
+    def places(self, text: str) -> list[Span]:
+        """Where in a model's text the boxes stand, one for each of `parse(text, ...).written`.
+
+        "a green car<loc_52><loc_332><loc_932><loc_774>" -> [Span(11, 47)]
+        """
+
+    @abstractmethod
     def literals(self) -> list[str]:
         """All markup, with `{}` where numbers go."""
 

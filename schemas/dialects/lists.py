@@ -29,11 +29,26 @@ class Listing(Dialect):
     def parse(self, text: str, size: Size) -> Parsed:
         view = self.geometry.view(size)
         entries = []
-        for line in text.split(self.separator.strip() or self.separator):
+        for line in self._entries(text):
             boxes = [self._read(found, view) for found in self._box.findall(line)]
             label = self._markup.sub("", self._box.sub("", line)).strip(" \t\r\n:,")
             entries.append((label, boxes))
         return listed(entries)
+
+    def places(self, text: str) -> list[Span]:
+        found, start = [], 0
+        for line in self._entries(text):
+            spans = (match.span() for match in self._box.finditer(line))
+            found += [Span(start + first, start + last) for first, last in spans]
+            start += len(line) + len(self._cut)
+        return found
+
+    def _entries(self, text: str) -> list[str]:
+        return text.split(self._cut)
+
+    @property
+    def _cut(self) -> str:
+        return self.separator.strip() or self.separator
 
     def _boxes(self, boxes: Written) -> str:
         return self.separator.join(fill(self.box, box) for box in boxes)
@@ -71,6 +86,9 @@ class JsonList(Dialect):
         view = self.geometry.view(size)
         objects = self._objects(text)
         return listed((label, [self._read(numbers, view) for numbers in found]) for label, found in objects)
+
+    def places(self, text: str) -> list[Span]:
+        return [Span(*match.span()) for match in _JSON.finditer(text) if match[1] is not None]
 
     def _boxes(self, boxes: Written) -> str:
         return _list(f'{{"{self.key}": {_numbers(box)}}}' for box in boxes)

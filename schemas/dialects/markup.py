@@ -61,6 +61,9 @@ class Markup(Dialect):
                 reader.box(self._read(piece.numbers, view))
         return reader.labels() if self.phrases_only else reader.caption()
 
+    def places(self, text: str) -> list[Span]:
+        return [Span(*match.span()) for match in self._pattern.finditer(text) if match.lastgroup == "box"]
+
     def _boxes(self, boxes: Written) -> str:
         if not boxes:
             return ""

@@ -1,9 +1,8 @@
 """A conversation in the format of a processor's chat template."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from schemas.conversations import HUMAN, IMAGE
+from schemas.families.chat import message, rendered
 from trainer.models.masking import Segment
 from trainer.models.turns import Turns
 
@@ -18,15 +17,15 @@ def templated(processor: Any, turns: Turns, end: str) -> list[Segment]:
     [Segment("<|im_start|>User:<image>Hi<end_of_utterance>\\nAssistant:", False),
      Segment(" Hello.<end_of_utterance>", True), Segment("\\n", False)]
     """
-    messages = [_message(role, text) for role, text in turns]
+    messages = [message(role, text) for role, text in turns]
     segments: list[Segment] = []
     said = ""
     for i in range(0, len(turns), 2):
-        asked = _rendered(processor, messages[: i + 1])
+        asked = rendered(processor, messages[: i + 1])
         segments.append(Segment(_beyond(asked, said), False))
         if i + 1 == len(turns):
             break
-        said = _rendered(processor, messages[: i + 2])
+        said = rendered(processor, messages[: i + 2])
         answer, found, rest = _beyond(said, asked).rpartition(end)
         segments += (
             [Segment(answer + end, True), Segment(rest, False)]
@@ -34,24 +33,6 @@ def templated(processor: Any, turns: Turns, end: str) -> list[Segment]:
             else [Segment(rest.rstrip() + end, True)]
         )
     return segments
-
-
-def _message(role: str, text: str) -> dict[str, Any]:
-    parts: list[dict[str, str]] = [{"type": "text", "text": text.replace(IMAGE, "").strip()}]
-    if IMAGE in text:
-        parts.insert(0 if text.startswith(IMAGE) else 1, {"type": "image"})
-    return {"role": "user" if role == HUMAN else "assistant", "content": parts}
-
-
-def _rendered(processor: Any, messages: Sequence[dict[str, Any]]) -> str:
-    # Not the processor's own method, which for some families asks for a video processor.
-    text: str = processor.tokenizer.apply_chat_template(
-        messages,
-        chat_template=processor.chat_template,
-        add_generation_prompt=messages[-1]["role"] == "user",
-        tokenize=False,
-    )
-    return text
 
 
 def _beyond(text: str, beginning: str) -> str:

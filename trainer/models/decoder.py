@@ -7,10 +7,10 @@ from typing import Any
 from PIL.Image import Image as PILImage
 
 from schemas.conversations import HUMAN, with_image
+from schemas.families.pictures import picture
 from trainer.data.examples import Bad, Example
 from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
 from trainer.models.masking import IGNORED, Labels, Segment, Unfit, answer_labels
-from trainer.models.pictures import picture
 from trainer.models.turns import Turns, question, spelled
 
 

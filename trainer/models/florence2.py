@@ -5,11 +5,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from PIL.Image import Image as PILImage
 
+from schemas.families.pictures import picture
+from schemas.families.words import WORDS
 from trainer.data.examples import Bad, Example
 from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
 from trainer.models.decoder import until
 from trainer.models.masking import IGNORED, Unfit
-from trainer.models.pictures import picture
 from trainer.models.turns import pairs, question, spelled
 
 
@@ -37,13 +38,7 @@ class Florence2Adapter(Adapter):
         "language": ("model.language_model.", "lm_head."),
     }
     lora_targets: ClassVar[tuple[str, ...]] = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-    native: ClassVar[Mapping[str, str]] = {
-        "rec": "<CAPTION_TO_PHRASE_GROUNDING>{expression}",
-        # The phrase alone: of a whole caption, it grounds the phrases that it chooses itself.
-        "phrase_grounding": "<CAPTION_TO_PHRASE_GROUNDING>{phrase}",
-        "reg": "<REGION_TO_DESCRIPTION>{region}",
-        "caption": "<CAPTION>",
-    }
+    native: ClassVar[Mapping[str, str]] = WORDS["florence2"]
 
     def train_batch(self, examples: Sequence[Example]) -> Batch:
         rows: list[_Row] = []

@@ -4,32 +4,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from PIL.Image import Image as PILImage
-from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextForCausalLM
 
 from schemas.conversations import ASSISTANT, IMAGE
+from schemas.families import kosmos2
+from schemas.families.words import WORDS
 from trainer.models.base import Asked
 from trainer.models.decoder import DecoderAdapter
 from trainer.models.masking import Segment
 from trainer.models.turns import Turns, question
-
-
-class Kosmos2Text(Kosmos2TextForCausalLM):
-    """The decoder, with places that do not count padding.
-
-    `transformers` (5.23) counts them rightly in the prompt, but from the first generated token on by the
-    length of the cache, so that a prompt padded on the left was answered otherwise than alone.
-    """
-
-    def prepare_inputs_for_generation(
-        self, input_ids: Any, attention_mask: Any = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
-            input_ids, attention_mask=attention_mask, **kwargs
-        )
-        if attention_mask is not None:
-            places = attention_mask.cumsum(dim=1) * attention_mask + self.config.pad_token_id
-            inputs["position_ids"] = places[:, -inputs["input_ids"].shape[1] :]
-        return inputs
 
 
 class Kosmos2Adapter(DecoderAdapter):
@@ -48,23 +30,15 @@ class Kosmos2Adapter(DecoderAdapter):
         "language": ("text_model.",),
     }
     lora_targets: ClassVar[tuple[str, ...]] = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-    native: ClassVar[Mapping[str, str]] = {
-        "rec": "<grounding><phrase>{expression}</phrase>",
-        "phrase_grounding": "<grounding>{before} <phrase>{phrase}</phrase>",
-        "caption": "An image of",
-        "grounded_caption": "<grounding>An image of",
-        "reg": "<grounding><phrase>It</phrase>{region} is",
-        "vqa": "Question: {question} Answer:",
-    }
+    native: ClassVar[Mapping[str, str]] = WORDS["kosmos-2"]
 
     @classmethod
     def mended(cls, model: Any) -> Any:
-        model.text_model.__class__ = Kosmos2Text
-        return model
+        return kosmos2.mended(model)
 
     @property
     def side(self) -> int:
-        return int(self.processor.image_processor.crop_size["height"])
+        return kosmos2.side(self.processor)
 
     def segments(self, turns: Turns) -> list[Segment]:
         return [

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 from PIL.Image import Image as PILImage
 
 from schemas.conversations import IMAGE
+from schemas.families.pictures import picture
 from trainer.data.examples import Bad, Example
 from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
 from trainer.models.decoder import until
 from trainer.models.masking import IGNORED, Unfit
-from trainer.models.pictures import picture
 from trainer.models.turns import pairs, question, spelled
 
 

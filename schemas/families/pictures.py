@@ -1,19 +1,23 @@
 """What a model is shown of an image."""
 
-from PIL import Image
-from PIL.Image import Image as PILImage
+from typing import TYPE_CHECKING
 
 from schemas.dialects import Geometry
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
 
 GREY = (122, 116, 104)
 """Mean of CLIP's training images, with which LLaVA and Shikra pad."""
 
 
-def picture(image: PILImage, geometry: Geometry, side: int | None = None) -> PILImage:
+def picture(image: "PILImage", geometry: Geometry, side: int | None = None) -> "PILImage":
     """The part of an RGB image that a geometry shows, as a processor of the model is given it.
 
     With `side`, pulled to a square of so many pixels, for a processor that would crop what is no square.
     """
+    from PIL import Image
+
     left, top, right, bottom = geometry.view(image.size).window
     width, height = image.size
     window = tuple(round(v) for v in (left * width, top * height, right * width, bottom * height))

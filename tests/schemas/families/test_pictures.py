@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 
 from schemas.boxes import Box
 from schemas.dialects import CROP, PAD, STRETCH
-from trainer.models.pictures import picture
+from schemas.families.pictures import picture
 
 RED = (255, 0, 0)
 BOX = Box(0.4, 0.25, 0.6, 0.75)

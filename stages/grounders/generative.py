@@ -1,0 +1,209 @@
+"""Boxes that a vision-language model writes when it is asked for a phrase."""
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NamedTuple
+
+from pydantic import Field, PrivateAttr
+
+from schemas import checkpoints
+from schemas.boxes import Box
+from schemas.checkpoints import Checkpoint
+from schemas.columns import Columns, GroundedBox, Reject, Span
+from schemas.errors import UserError
+from schemas.images import Image, decode
+from stages.grounders.answering import Answer, Answerer, Asked
+from stages.grounders.base import Ground
+from stages.grounders.labellers import LABELLERS
+from stages.local_models import (
+    Device,
+    Halving,
+    Precision,
+    ahead,
+    chosen_device,
+    chosen_precision,
+    load_model,
+    load_part,
+    versions,
+)
+
+
+class PhraseAnswer(NamedTuple):
+    """What the model said of a phrase, and what was made of it.
+
+    >>> PhraseAnswer(Span(0, 5), '[{"bbox_2d": [77, 119, 283, 391], "label": "a dog"}]', 1, 0, True)
+    """
+
+    span: Span
+    text: str
+    boxes: int
+    unreadable: int
+    """Boxes that are none: inverted, outside of the image."""
+    whole: bool
+    """The answer ended by itself, not at `max_new_tokens`."""
+
+
+class GenerativeGrounder(Ground):
+    """Noun chunks -> the boxes that Florence-2, Kosmos-2, Qwen2.5-VL or Qwen3-VL writes for them.
+
+    "a dog" asked as "<CAPTION_TO_PHRASE_GROUNDING>a dog" -> "a dog<loc_52><loc_332><loc_932><loc_774>" ->
+    [GroundedBox(Span(0, 5), Box(.05, .33, .93, .77), 0.41, "Florence-2-base@a1b2c3...", "a dog")]
+
+    Each phrase is a question of its own, in the words of the model's authors, so that no answer has to be
+    matched to a phrase by what it says. Kosmos-2 is told the caption up to the phrase, too.
+
+    Such a model gives no scores. A box's is the geometric mean of the probabilities of the tokens with which
+    its numbers were written: how sure the model was of this very box. The finer the numbers, the lower,
+    since neighbours share what is certain: Florence-2's thousandths lie below Kosmos-2's cells. It says
+    nothing of whether the phrase is to be seen at all, which such models seldom deny.
+
+    What was said is kept in `grounding_answers`. An answer without a box gives no candidates. A sample is
+    rejected as `unreadable_answer` where no answer has a box and one at least was cut off or has boxes that
+    are none. The most likely token is taken each time; which questions share a batch can change a last
+    digit now and then, as padding changes the numbers that the model computes.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("caption", "noun_chunks", "image")
+    writes = {"candidates": list[GroundedBox], "grounding_answers": list[PhraseAnswer]}
+    packages: ClassVar[dict[str, str]] = {"torch": "grounders", "transformers": "grounders"}
+    inert: ClassVar[frozenset[str]] = Ground.inert | {"questions_at_once"}
+
+    batch_size: int = Field(default=32, ge=1)
+    gpus: float | None = Field(default=None, ge=0)
+
+    grounder: Literal["generative"] = "generative"
+    """Where the boxes come from."""
+    model: str = Field(min_length=1)
+    """Hub id or folder of a Florence-2, Kosmos-2, Qwen2.5-VL or Qwen3-VL that transformers itself has."""
+    model_revision: str | None = None
+    """Commit, tag or branch on the hub; null for its main branch as it is when the run starts."""
+    floor: float = Field(default=0.0, ge=0, le=1)
+    """Boxes that the model was less sure of are not kept at all."""
+    max_new_tokens: int = Field(default=256, ge=8)
+    """Longest answer; a box takes 2 tokens (Kosmos-2) to about 30 (Qwen-VL)."""
+    questions_at_once: int = Field(default=8, ge=1)
+    """Most questions in one batch of the model; halved where the GPU's memory does not suffice."""
+    device: Device = "auto"
+    """Where the model runs; auto takes the GPU if the worker has one."""
+    precision: Precision = "auto"
+    """Type of the weights; auto is bfloat16 on a GPU (float16 where it lacks that), else float32."""
+
+    _answers: Answerer = PrivateAttr()
+    _answered: Halving = PrivateAttr()
+    _label: str = PrivateAttr()
+
+    def problems(self) -> list[str]:
+        try:
+            _check_architecture(checkpoints.find(self.model, self.model_revision))
+        except UserError as error:
+            return [str(error)]
+        except ModuleNotFoundError:  # `packages` says so
+            return []
+        return []
+
+    def revision(self) -> dict[str, str]:
+        try:
+            model = checkpoints.find(self.model, self.model_revision).revision
+        except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
+            model = ""
+        return {"model": model, **versions()}
+
+    def setup(self) -> None:
+        import torch
+
+        torch.set_num_threads(self._threads)
+        device = chosen_device(self.device)
+        precision = chosen_precision(self.precision, device)
+        checkpoint = checkpoints.find(self.model, self.model_revision)
+        _check_architecture(checkpoint)
+        family = LABELLERS[checkpoint.model_type]
+        weights = load_model(checkpoint, "AutoModelForImageTextToText", dtype=getattr(torch, precision))
+        labeller = load_part(checkpoint, family.load)
+        self._label = checkpoint.label
+        self._answers = Answerer(family.mended(weights).to(device), labeller, device, self.max_new_tokens)
+        self._answered = Halving(self.questions_at_once)
+
+    def process(self, batch: Columns) -> Columns:
+        columns = zip(batch["image"], batch["caption"], batch["noun_chunks"], strict=True)
+        rows = [self._row(image, caption, spans) for image, caption, spans in columns]
+        waiting: list[tuple[_Row, Asked]] = []
+        for row, asked in self._asked([row for row in rows if row.questions]):
+            waiting.append((row, asked))
+            if len(waiting) == self.questions_at_once:
+                self._ask(waiting)
+        self._ask(waiting)
+        return {
+            "candidates": [self._candidates(row) for row in rows],
+            "grounding_answers": [_kept(row) for row in rows],
+        }
+
+    @property
+    def _threads(self) -> int:
+        return max(1, int(self.cpus))
+
+    def _row(self, image: Image, caption: str, spans: list[Span]) -> "_Row":
+        labeller = self._answers.labeller
+        phrases = [labeller.asked(span.of(caption)) for span in spans]
+        questions = [
+            labeller.question(phrase, caption[: span.start]) if phrase else ""
+            for phrase, span in zip(phrases, spans, strict=True)
+        ]
+        return _Row(image, spans, phrases, questions, {})
+
+    def _asked(self, rows: "list[_Row]") -> "Iterator[tuple[_Row, Asked]]":
+        """Every question once, with its image, which is decoded while the model works."""
+        images = ahead(
+            lambda row: decode(row.image.read()), rows, self._threads, depth=self.questions_at_once
+        )
+        for row, image in zip(rows, images, strict=True):
+            for question in dict.fromkeys(filter(None, row.questions)):
+                yield row, Asked(image, question)
+
+    def _ask(self, waiting: "list[tuple[_Row, Asked]]") -> None:
+        answers = self._answered(self._answers, [asked for _, asked in waiting])
+        for (row, asked), answer in zip(waiting, answers, strict=True):
+            row.answers[asked.question] = answer
+        waiting.clear()
+
+    def _candidates(self, row: "_Row") -> list[GroundedBox] | Reject:
+        answers = [row.answers.get(question) for question in row.questions]
+        if not any(answer.boxes for answer in answers if answer):
+            unreadable = [a for a in answers if a and (a.unreadable or not a.whole)]
+            if unreadable:
+                return Reject("unreadable_answer", unreadable[0].text[:200])
+        return [
+            GroundedBox(span, _rounded(box), score, self._label, phrase)
+            for span, phrase, answer in zip(row.spans, row.phrases, answers, strict=True)
+            if answer
+            for box, score in answer.boxes
+            if score >= self.floor
+        ]
+
+
+class _Row(NamedTuple):
+    image: Image
+    spans: list[Span]
+    phrases: list[str]
+    questions: list[str]
+    """Of each span; empty where there is nothing to ask for."""
+    answers: dict[str, Answer]
+
+
+def _kept(row: _Row) -> list[PhraseAnswer]:
+    pairs = [(span, row.answers.get(question)) for span, question in zip(row.spans, row.questions)]
+    return [
+        PhraseAnswer(span, answer.text, len(answer.boxes), answer.unreadable, answer.whole)
+        for span, answer in pairs
+        if answer
+    ]
+
+
+def _rounded(box: Box) -> Box:
+    return Box(*(round(v, 6) for v in box))
+
+
+def _check_architecture(checkpoint: Checkpoint) -> None:
+    if checkpoint.model_type not in LABELLERS:
+        raise UserError(
+            f"model {checkpoint.source!r} is of type {checkpoint.model_type!r}, which is not supported; "
+            f"use one of type {', '.join(LABELLERS)}"
+        )
