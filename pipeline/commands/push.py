@@ -14,7 +14,9 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Even if `verify` finds errors, or the licence or the place is wrong."),
+        typer.Option(
+            "--force", help="Even where `verify`, the licence, the card or the repository speak against it."
+        ),
     ] = False,
     set_: SetOption = None,
 ) -> None:

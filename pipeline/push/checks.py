@@ -34,7 +34,7 @@ def _objections(
     yield from _licence(output, private, say)
     yield from _card(output)
     yield from _places(output, job, files)
-    yield from _shards(output, files)
+    yield from _content(output)
 
 
 def _licence(output: Store, private: bool, say: Say) -> Iterator[tuple[str, str]]:
@@ -101,9 +101,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
-def _shards(output: Store, files: Sequence[LocalFile]) -> Iterator[tuple[str, str]]:
-    if not any(file.path.endswith(".tar") for file in files):
-        return  # the bytes of other formats are compared with their checksum as they are uploaded
+def _content(output: Store) -> Iterator[tuple[str, str]]:
     report = verify([output.root])
     if not report.ok:
         yield (

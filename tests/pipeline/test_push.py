@@ -29,7 +29,7 @@ from pipeline.recipes import Job, load_recipe
 from pipeline.run import run, work_directory
 from pipeline.runners.local import LocalRunner
 from pipeline.store import Store
-from pipeline.verify import verify
+from pipeline.verify import Report, verify
 from schemas.errors import UserError
 from schemas.public import public
 from schemas.recipe import Card
@@ -247,11 +247,28 @@ def test_damaged_shards(dataset: Path, hub: Hub, push: Push) -> None:
 
 
 def test_damaged_parquet(dataset: Path, hub: Hub, push: Push) -> None:
-    path = next(dataset.glob("parquet/*.parquet"))
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    damage(next(dataset.glob("parquet/*.parquet")))
+    with pytest.raises(UserError, match="finds 1 errors"):
+        push()
+    assert hub.requests == []
+
+
+def test_a_file_that_changes_after_it_was_checked(
+    dataset: Path, hub: Hub, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_and_damage(urls: list[str]) -> Report:
+        report = verify(urls, jobs=1)
+        damage(next(dataset.glob("parquet/*.parquet")))
+        return report
+
+    monkeypatch.setattr("pipeline.push.checks.verify", check_and_damage)
     with pytest.raises(UserError, match="is not what the run wrote"):
         push()
     assert on_hub(hub) == {}
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
 
 
 # What nobody shall know

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipeline.output.formats import FORMATS
 from pipeline.stats import Stats, dataset_stats, stats_table
+from pipeline.stats.languages import SomeCaptions
 from pipeline.stats.measure import measure
 from pipeline.stats.published import published
 from pipeline.stats.read import Read
@@ -117,6 +118,35 @@ def test_noun_chunks_count_where_nothing_was_expanded():
     del one["ref_exps"]
     stats = measured(one)
     assert (stats.spans, stats.boxes, stats.expanded) == (3, 4, 0)
+
+
+def test_languages_of_the_longer_captions():
+    pytest.importorskip("py3langid", reason="needs py3langid, which the extra nlp installs")
+    captions = ["A woman walking with her dog in the snow.", "Un chien dans un champ de fleurs", "a dog"]
+    stats = measured(
+        *(sample(number, caption, boxes=[], ref_exps=[]) for number, caption in enumerate(captions))
+    )
+    assert stats.languages == {"en": 1, "fr": 1}
+    assert "en 50.0%, fr 50.0% (of 2)" in text(stats)
+
+
+def test_languages_are_those_of_some_captions_whatever_their_order(monkeypatch):
+    monkeypatch.setattr("pipeline.stats.languages.MOST", 10)
+
+    def kept(numbers):
+        some = SomeCaptions()
+        for number in numbers:
+            some.add(str(number), f"a caption of some length {number}")
+        return sorted(some._kept)
+
+    assert kept(range(100)) == kept(reversed(range(100)))
+    assert len(kept(range(100))) == 10 and len(kept(range(3))) == 3
+
+
+def test_coco_is_english(coco_mini):
+    py3langid = pytest.importorskip("py3langid", reason="needs py3langid, which the extra nlp installs")
+    captions = json.loads((coco_mini / "captions.json").read_text())["annotations"]
+    assert {py3langid.classify(one["caption"])[0] for one in captions} == {"en"}
 
 
 def test_a_dataset_without_boxes_has_no_ratios():

