@@ -14,9 +14,7 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", help="Even where `verify`, the licence, the card or the repository speak against it."
-        ),
+        typer.Option("--force", help="Even where `verify`, licence, card or repository speak against it."),
     ] = False,
     set_: SetOption = None,
 ) -> None:
