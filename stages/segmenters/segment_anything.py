@@ -4,15 +4,11 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from pydantic import Field, PrivateAttr
-
 from schemas.errors import UserError
 from stages import local_models
-from stages.local_models import Device
 from stages.segmenters import weights
-from stages.segmenters.base import Segment
-from stages.segmenters.canvas import Array, Canvas
+from stages.segmenters.canvas import Canvas
+from stages.segmenters.pytorch import TorchSegment
 
 WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 """Channels of the image encoder -> the name of its builder in `sam_model_registry`."""
@@ -20,7 +16,7 @@ WIDTH_KEY = "image_encoder.patch_embed.proj.weight"
 WANTED = "a checkpoint of segment-anything, such as sam_vit_b_01ec64.pth"
 
 
-class SegmentAnythingSegmenter(Segment):
+class SegmentAnythingSegmenter(TorchSegment):
     """Boxes -> masks, by SAM as its makers published it.
 
     Box(.1, .2, .5, .9) -> Mask(426, 640, "PXZ8...", 0.97, "sam_vit_b_01ec64.pth@ec2df6273261")
@@ -29,23 +25,15 @@ class SegmentAnythingSegmenter(Segment):
     as its makers advise for boxes.
     """
 
-    packages = {
-        "pycocotools": "masks",
+    packages = TorchSegment.packages | {
         "segment_anything": "sam",
-        "torch": "sam",
         "torchvision": "sam",  # which segment-anything imports and does not ask for
     }
-
-    gpus: float | None = Field(default=None, ge=0)
 
     segmenter: Literal["segment_anything"] = "segment_anything"
     """What makes the masks."""
     checkpoint: str
     """File of the weights, such as sam_vit_b_01ec64.pth. Fine-tuned ones of the same architecture will do."""
-    device: Device = "auto"
-    """Where the model runs; auto takes the GPU if the worker has one."""
-
-    _model: Any = PrivateAttr()
 
     def problems(self) -> list[str]:
         try:
@@ -61,35 +49,26 @@ class SegmentAnythingSegmenter(Segment):
         except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
             return {}
 
-    def setup(self) -> None:
-        import torch
-
-        torch.set_num_threads(max(1, int(self.cpus)))
+    def load(self) -> Any:
         path = self._file()
-        self._model = load(path).to(local_models.chosen_device(self.device))
-        self._canvas = Canvas(self._model.image_encoder.img_size)
+        model = load(path)
+        self._canvas = Canvas(model.image_encoder.img_size)
         self._label = weights.label(path)
+        return model
 
-    def encode(self, pixels: Array) -> Any:
-        import torch
+    def features(self, pixels: Any) -> Any:
+        return self._model.image_encoder(pixels)
 
-        with torch.inference_mode():
-            return self._model.image_encoder(torch.from_numpy(pixels)[None].to(self._model.device))
-
-    def decode(self, encoded: Any, corners: Array) -> tuple[Array, Array]:
-        import torch
-
-        boxes = torch.from_numpy(corners).to(self._model.device)
-        with torch.inference_mode():
-            sparse, dense = self._model.prompt_encoder(points=None, boxes=boxes, masks=None)
-            masks, scores = self._model.mask_decoder(
-                image_embeddings=encoded,
-                image_pe=self._model.prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=False,
-            )
-        return np.asarray(masks.cpu()), np.asarray(scores.cpu())
+    def answer(self, encoded: Any, corners: Any) -> tuple[Any, Any]:
+        sparse, dense = self._model.prompt_encoder(points=None, boxes=corners, masks=None)
+        masks, scores = self._model.mask_decoder(
+            image_embeddings=encoded,
+            image_pe=self._model.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+        return masks, scores
 
     def _file(self) -> Path:
         return weights.found("checkpoint", self.checkpoint, WANTED)

@@ -3,21 +3,17 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from pydantic import Field, PrivateAttr
-
 from schemas import checkpoints
 from schemas.errors import UserError
 from stages import local_models
-from stages.local_models import Device, Precision
-from stages.segmenters.base import Segment
-from stages.segmenters.canvas import Array, Canvas
+from stages.segmenters.canvas import Canvas
+from stages.segmenters.pytorch import TorchSegment
 
 TYPES = ("sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video")
 """Architectures that take boxes and give masks. Those for video hold the one for images."""
 
 
-class TransformersSegmenter(Segment):
+class TransformersSegmenter(TorchSegment):
     """Boxes -> masks, by SAM, SAM 2 or SAM 3 of the transformers library.
 
     Box(.1, .2, .5, .9) -> Mask(426, 640, "PXZ8...", 0.97, "facebook/sam2.1-hiera-large@3a2f...")
@@ -28,9 +24,7 @@ class TransformersSegmenter(Segment):
     installed.
     """
 
-    packages = {"pycocotools": "masks", "torch": "grounders", "transformers": "grounders"}
-
-    gpus: float | None = Field(default=None, ge=0)
+    packages = TorchSegment.packages | {"transformers": "grounders"}
 
     segmenter: Literal["transformers"] = "transformers"
     """What makes the masks."""
@@ -39,14 +33,6 @@ class TransformersSegmenter(Segment):
     model_revision: str | None = None
     """Commit, tag or branch on the hub; null for its main branch as it is when the run starts. Give a
     commit where a recipe is to give the same masks next year."""
-    device: Device = "auto"
-    """Where the model runs; auto takes the GPU if the worker has one."""
-    precision: Precision = "auto"
-    """Of the image encoder; auto is half precision on a GPU. Prompts and masks are always float32."""
-
-    _model: Any = PrivateAttr()
-    _device: str = PrivateAttr()
-    _precision: str = PrivateAttr()
 
     def problems(self) -> list[str]:
         try:
@@ -64,38 +50,23 @@ class TransformersSegmenter(Segment):
             model = ""
         return {"model": model, **local_models.versions()}
 
-    def setup(self) -> None:
-        import torch
-
-        torch.set_num_threads(max(1, int(self.cpus)))
+    def load(self) -> Any:
         checkpoint = self._checkpoint()
-        self._device = local_models.chosen_device(self.device)
-        self._precision = local_models.chosen_precision(self.precision, self._device)
-        model = local_models.load_model(checkpoint, "AutoModelForMaskGeneration")
-        self._model = model.to(self._device)
         self._canvas = local_models.load_part(checkpoint, canvas_of)
         self._label = checkpoint.label
+        return local_models.load_model(checkpoint, "AutoModelForMaskGeneration")
 
-    def encode(self, pixels: Array) -> Any:
-        import torch
+    def features(self, pixels: Any) -> Any:
+        # SAM gives one map, SAM 2 and 3 one for each scale.
+        return self._model.get_image_embeddings(pixels)
 
-        dtype = getattr(torch, self._precision)
-        given = torch.from_numpy(pixels)[None].to(self._device)
-        with torch.inference_mode(), torch.autocast(self._device, dtype, dtype != torch.float32):
-            found = self._model.get_image_embeddings(given)
-        # SAM gives one map of features, SAM 2 and 3 one for each scale.
-        return [one.float() for one in found] if isinstance(found, (list, tuple)) else found.float()
-
-    def decode(self, encoded: Any, corners: Array) -> tuple[Array, Array]:
-        import torch
-
-        with torch.inference_mode():
-            found = self._model(
-                image_embeddings=list(encoded) if isinstance(encoded, list) else encoded,
-                input_boxes=torch.from_numpy(corners)[None].to(self._device),
-                multimask_output=False,
-            )
-        return np.asarray(found.pred_masks[0].cpu()), np.asarray(found.iou_scores[0].cpu())
+    def answer(self, encoded: Any, corners: Any) -> tuple[Any, Any]:
+        found = self._model(
+            image_embeddings=list(encoded) if isinstance(encoded, list) else encoded,
+            input_boxes=corners[None],
+            multimask_output=False,
+        )
+        return found.pred_masks[0], found.iou_scores[0]
 
     def _checkpoint(self) -> checkpoints.Checkpoint:
         checkpoint = checkpoints.find(self.model, self.model_revision)
