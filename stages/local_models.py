@@ -3,11 +3,12 @@
 import importlib.metadata
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from schemas import checkpoints
 from schemas.checkpoints import Checkpoint, fetch
 from schemas.errors import UserError
 
@@ -26,6 +27,35 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 def versions() -> dict[str, str]:
     """The installed versions of `LIBRARIES`; empty for one that is missing, which `packages` says."""
     return {name: _version(name) for name in LIBRARIES}
+
+
+def problems_of(model: str, revision: str | None, supported: Collection[str]) -> list[str]:
+    """What is wrong with a checkpoint, without loading it: for `Stage.problems`."""
+    try:
+        check_architecture(checkpoints.find(model, revision), supported)
+    except UserError as error:
+        return [str(error)]
+    except ModuleNotFoundError:  # `packages` says so
+        return []
+    return []
+
+
+def revision_of(model: str, revision: str | None) -> dict[str, str]:
+    """The commit or digest of a checkpoint and `versions()`: for `Stage.revision`."""
+    try:
+        found = checkpoints.find(model, revision).revision
+    except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
+        found = ""
+    return {"model": found, **versions()}
+
+
+def check_architecture(checkpoint: Checkpoint, supported: Collection[str]) -> None:
+    """Raises `UserError` for a checkpoint of another architecture."""
+    if checkpoint.model_type not in supported:
+        raise UserError(
+            f"model {checkpoint.source!r} is of type {checkpoint.model_type!r}, which is not supported; "
+            f"use one of type {', '.join(supported)}"
+        )
 
 
 def chosen_device(wanted: Device) -> str:

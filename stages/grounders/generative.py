@@ -7,9 +7,7 @@ from pydantic import Field, PrivateAttr
 
 from schemas import checkpoints
 from schemas.boxes import Box
-from schemas.checkpoints import Checkpoint
 from schemas.columns import Columns, GroundedBox, Reject, Span
-from schemas.errors import UserError
 from schemas.images import Image, decode
 from stages.grounders.answering import Answer, Answerer, Asked
 from stages.grounders.base import Ground
@@ -19,11 +17,13 @@ from stages.local_models import (
     Halving,
     Precision,
     ahead,
+    check_architecture,
     chosen_device,
     chosen_precision,
     load_model,
     load_part,
-    versions,
+    problems_of,
+    revision_of,
 )
 
 
@@ -92,20 +92,10 @@ class GenerativeGrounder(Ground):
     _label: str = PrivateAttr()
 
     def problems(self) -> list[str]:
-        try:
-            _check_architecture(checkpoints.find(self.model, self.model_revision))
-        except UserError as error:
-            return [str(error)]
-        except ModuleNotFoundError:  # `packages` says so
-            return []
-        return []
+        return problems_of(self.model, self.model_revision, LABELLERS)
 
     def revision(self) -> dict[str, str]:
-        try:
-            model = checkpoints.find(self.model, self.model_revision).revision
-        except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
-            model = ""
-        return {"model": model, **versions()}
+        return revision_of(self.model, self.model_revision)
 
     def setup(self) -> None:
         import torch
@@ -114,7 +104,7 @@ class GenerativeGrounder(Ground):
         device = chosen_device(self.device)
         precision = chosen_precision(self.precision, device)
         checkpoint = checkpoints.find(self.model, self.model_revision)
-        _check_architecture(checkpoint)
+        check_architecture(checkpoint, LABELLERS)
         family = LABELLERS[checkpoint.model_type]
         weights = load_model(checkpoint, "AutoModelForImageTextToText", dtype=getattr(torch, precision))
         labeller = load_part(checkpoint, family.load)
@@ -199,11 +189,3 @@ def _kept(row: _Row) -> list[PhraseAnswer]:
 
 def _rounded(box: Box) -> Box:
     return Box(*(round(v, 6) for v in box))
-
-
-def _check_architecture(checkpoint: Checkpoint) -> None:
-    if checkpoint.model_type not in LABELLERS:
-        raise UserError(
-            f"model {checkpoint.source!r} is of type {checkpoint.model_type!r}, which is not supported; "
-            f"use one of type {', '.join(LABELLERS)}"
-        )
