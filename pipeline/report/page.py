@@ -135,7 +135,7 @@ def _funnel(run: Run) -> Html:
         class_="wide",
         tabindex=0,
         role="region",
-        aria_label="Funnel",
+        aria_label="Funnel in numbers",
     )
     return tag("div", numbers, drawing, class_="funnel")
 

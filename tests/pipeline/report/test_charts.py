@@ -40,9 +40,8 @@ def test_what_is_in_the_last_bar_is_said() -> None:
 
 def test_areas_are_shares_on_a_scale_of_powers() -> None:
     counts = Counts()
-    box = [0, 0, 0.1, 0.1]  # a hundredth of the image
-    for score, corners in [(0.0, box), (0.97, box), (1.0, [0, 0, 1, 1])]:
-        counts.add({"caption": "a dog", "image_id": "a", "noun_chunks": [[0, 5, *corners, score]]})
+    for side, score in [(0.1, 0.0), (0.1, 0.97), (1, 1.0)]:
+        counts.add({"caption": "a dog", "image_id": "a", "noun_chunks": [[0, 5, 0, 0, side, side, score]]})
     assert counts.phrase_words == {2: 3}
     assert counts.image_boxes == {"a": 3}
     assert sum(counts.areas.values()) == 3 and max(counts.areas) == -1

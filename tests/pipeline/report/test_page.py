@@ -86,8 +86,9 @@ def test_boxes_are_those_that_people_drew(page: "Page", grit_report: str, coco_m
     sizes = {image["id"]: (image["width"], image["height"]) for image in instances["images"]}
     drawn: dict[int, list[Box]] = {}
     for annotation in instances["annotations"]:
-        size = sizes[annotation["image_id"]]
-        drawn.setdefault(annotation["image_id"], []).append(Box.from_xywh_pixels(*annotation["bbox"], *size))
+        x, y, width, height = annotation["bbox"]
+        box = Box.from_xywh_pixels(x, y, width, height, *sizes[annotation["image_id"]])
+        drawn.setdefault(annotation["image_id"], []).append(box)
     page.goto(grit_report)
     checked = 0
     for article in page.locator(".gallery[data-list=kept] article").all():

@@ -17,7 +17,7 @@ from schemas.errors import UserError
 pytest.importorskip("vl_convert", reason="needs vl-convert")
 pytest.importorskip("spacy", reason="needs spaCy")
 
-LOG = [
+LOG: list[dict[str, Any]] = [
     {"step": step, "samples": 8 * step, "loss": 4 / step, "learning_rate": 0.001, "bad": []}
     for step in (10, 20, 30)
 ]
