@@ -3,7 +3,7 @@
 import json
 import math
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from pipeline import files
@@ -83,7 +83,7 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def size_of(entry: dict[str, Any], width: str = "width", height: str = "height") -> tuple[int, int]:
+def size_of(entry: Mapping[str, Any], width: str = "width", height: str = "height") -> tuple[int, int]:
     """(width, height) of an entry; zeros where it does not say them."""
     w, h = entry.get(width), entry.get(height)
     return (int(w), int(h)) if is_number(w) and is_number(h) and min(w, h) >= 1 else (0, 0)
@@ -122,6 +122,18 @@ def hull(spans: object) -> Span | None:
     if not pairs or not all(isinstance(v, int) for pair in pairs for v in pair):
         return None
     return Span(min(start for start, _ in pairs), max(end for _, end in pairs))
+
+
+def texts(value: object) -> list[str]:
+    """The texts of a JSON list, whatever else it holds left out."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def rest_of(entry: Mapping[str, Any], told: Collection[str]) -> dict[str, Any]:
+    """An entry's own `metadata`, and its fields that are none of `told`."""
+    hidden = entry.get("metadata", {})
+    extra = {field: value for field, value in entry.items() if field not in told and field != "metadata"}
+    return extra | (hidden if isinstance(hidden, dict) else {"metadata": hidden})
 
 
 def text_of(value: object) -> str:

@@ -1,7 +1,5 @@
 """What travels between formats: a record, and where its image lies."""
 
-import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ from schemas import conversations
 from schemas.boxes import Box
 from schemas.columns import Annotation, GroundedBox, ImageRef, Reject, Span
 from schemas.conversations import Conversation
-from schemas.records import Record, Region, to_record
+from schemas.records import Record, Region, to_json, to_record
 
 HUMAN = "annotations"
 """The model of boxes that a format brings without saying whose they are."""
@@ -170,6 +168,10 @@ def make_sample(
         record["captions"] = []
     if annotations is not None:
         record["annotations"] = [a._asdict() | {"box": list(a.box)} for a in annotations]
+    try:
+        to_json(record)
+    except ValueError as error:  # half a surrogate pair, for one
+        raise Unusable("a text that is no Unicode") from error
     return Sample(record, where)
 
 
@@ -195,173 +197,3 @@ FIELDS = {
     "annotations": "boxes whose label is no part of the caption",
 }
 """What there is to lose of a sample."""
-
-RECORD_FIELDS = (
-    "key",
-    "caption",
-    "width",
-    "height",
-    "noun_chunks",
-    "ref_exps",
-    "boxes",
-    "image_id",
-    "split",
-    "image_format",
-    "source",
-    "captions",
-    "metadata",
-    "conversations",
-    "provenance",
-    "annotations",
-)
-"""Everything that a record may say; what a foreign one says beyond them goes to its metadata."""
-
-
-def from_record(
-    raw: Mapping[str, Any], stem: str, where: ImageRef | None, losses: Losses, extension: str = ""
-) -> Sample:
-    """A record of ours or one of GRIT's, whoever wrote it -> a sample; what is malformed in it is lost.
-
-    `stem` is its key if it says none, `extension` that of its image. Raises `Unusable` if it is no
-    sample at all.
-    """
-    caption = raw.get("caption")
-    key = raw["key"] if isinstance(raw.get("key"), str) and raw["key"] else stem
-    if not isinstance(caption, str):
-        raise Unusable("the caption is no text")
-    width, height = (raw.get(name) for name in ("width", "height"))
-    is_sized = isinstance(width, int) and isinstance(height, int) and min(width, height) > 0
-    boxes, spans = None, None
-    if raw.get("noun_chunks") is not None:
-        boxes, spans = read_regions(
-            caption, raw["noun_chunks"], raw.get("ref_exps"), raw.get("boxes"), key, losses
-        )
-    sample = make_sample(
-        key,
-        caption,
-        (width, height) if is_sized else (0, 0),  # type: ignore[arg-type]
-        where,
-        name=_text(raw, "url"),
-        extension=extension,
-        image_id=_text(raw, "image_id"),
-        split=_text(raw, "split") or "train",
-        captions=[text for text in raw.get("captions") or [] if isinstance(text, str)],
-        metadata=_metadata(raw) | {name: raw[name] for name in raw if name not in RECORD_FIELDS},
-        boxes=boxes,
-        ref_exps=spans,
-        annotations=read_annotations(raw.get("annotations"), key, losses),
-        told=read_conversations(raw.get("conversations"), key, losses),
-    )
-    record = sample.record
-    if _text(raw, "image_format"):
-        record["image_format"] = raw["image_format"]
-    source = raw.get("source")
-    if isinstance(source, Mapping) and set(source) == {"uri", "offset", "length"}:
-        record["source"] = dict(source)
-    if isinstance(raw.get("provenance"), list):
-        record["provenance"] = raw["provenance"]
-    return sample
-
-
-def read_annotations(value: object, key: str, losses: Losses) -> list[Annotation] | None:
-    """`annotations` of a record; None where it has none."""
-    if not isinstance(value, list):
-        return None
-    found = []
-    for entry in value:
-        try:
-            label, box = entry["label"], usable(Box(*map(float, entry["box"])))
-            polygons = [[float(v) for v in outline] for outline in entry.get("polygons") or []]
-            if not isinstance(label, str) or not all(
-                math.isfinite(v) for outline in polygons for v in outline
-            ):
-                raise ValueError("an annotation that is none")
-        except (TypeError, KeyError, ValueError, OverflowError):
-            losses.part(key, "an annotation that is none")
-            continue
-        found.append(Annotation(label, box, bool(entry.get("crowd")), polygons))
-    return found
-
-
-def read_conversations(value: object, key: str, losses: Losses) -> list[Conversation] | None:
-    """Our `conversations`, a JSON string; None where the record has none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        told = conversations.from_json(value)
-    except ValueError:
-        losses.part(key, "conversations that are none")
-        return None
-    kept = [each for each in told if not next(conversations.mistakes(each), None)]
-    for _ in range(len(told) - len(kept)):
-        losses.part(key, "a conversation that is none")
-    return kept
-
-
-def _metadata(raw: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        value = json.loads(raw.get("metadata") or "{}")
-    except (ValueError, TypeError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def read_regions(
-    caption: str, chunks: object, expressions: object, boxes: object, key: str, losses: Losses
-) -> tuple[list[GroundedBox], list[Span]]:
-    """GRIT's `noun_chunks` and `ref_exps`, and our `boxes`, checked; entries that are none are lost."""
-    items = chunks if isinstance(chunks, Sequence) and not isinstance(chunks, str) else []
-    longer = expressions if isinstance(expressions, Sequence) and not isinstance(expressions, str) else []
-    said = [entry if isinstance(entry, Mapping) else {} for entry in boxes] if isinstance(boxes, list) else []
-    said = said if len(said) == len(items) else [{}] * len(items)
-    if longer and len(longer) != len(items):
-        losses.part(key, "ref_exps that are not parallel to noun_chunks")
-        longer = []
-    grounded: list[GroundedBox] = []
-    spans: list[Span] = []
-    for i, item in enumerate(items):
-        try:
-            region = checked(Region.from_item(item), caption)
-            expression = checked(Region.from_item(longer[i]), caption).span if longer else region.span
-        except ValueError as error:
-            losses.part(key, str(error))
-            continue
-        model, phrase = said[i].get("model"), said[i].get("phrase")
-        grounded.append(
-            GroundedBox(
-                region.span,
-                region.box,
-                region.score,
-                model if isinstance(model, str) else HUMAN,
-                phrase if isinstance(phrase, str) else region.span.of(caption),
-            )
-        )
-        spans.append(expression)
-    return grounded, spans
-
-
-def checked(region: Region, caption: str) -> Region:
-    """The region, its box clipped to the image. Raises `ValueError` for one that is none."""
-    span, box, score = region
-    if not 0 <= span.start < span.end <= len(caption):
-        raise ValueError("a span outside the caption")
-    if not math.isfinite(score):
-        raise ValueError("a score that is no number")
-    return Region(span, usable(box), score)
-
-
-def usable(box: Box) -> Box:
-    """The part of a box that lies in the image; itself where all does. Raises `ValueError` if none does."""
-    if box.is_valid:
-        return box
-    if not all(abs(v) < 1e6 for v in box):  # not for NaN
-        raise ValueError("a box that is no numbers")
-    clipped = box.clipped()
-    if not clipped.is_valid:
-        raise ValueError("a box outside the image or without area")
-    return clipped

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from pipeline import files
 from pipeline.convert.reading import MAX_LINE, parse_object
-from pipeline.convert.sample import Losses, Sample, Unusable, from_record
+from pipeline.convert.records import from_record
+from pipeline.convert.sample import Losses, Sample, Unusable
 from pipeline.images import MAX_BYTES
 from pipeline.sources.captions import MAX_CAPTION
 from pipeline.sources.tars import BrokenArchive, members

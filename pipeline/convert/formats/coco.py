@@ -22,28 +22,29 @@ from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO
 
 from pipeline import files
+from pipeline.convert.groundings import Groundings
 from pipeline.convert.reading import (
     Images,
     hull,
     image_folders,
-    is_number,
     lists,
     load_json,
     numbers,
     objects,
+    rest_of,
     size_of,
     split_of,
     text_of,
+    texts,
     xywh_box,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, checked, make_sample, usable
+from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import BySplit, Pictures, opened, reopened
 from pipeline.output.coco import coco_entry, merge
 from pipeline.sources.coco_json import load
 from schemas.boxes import outline_from_pixels, outline_to_pixels
-from schemas.columns import Annotation, GroundedBox, Span
 from schemas.errors import UserError
-from schemas.records import Region, to_json
+from schemas.records import to_json
 
 LOSES = {
     "source": "where the image was taken from is not said",
@@ -51,6 +52,8 @@ LOSES = {
     "conversations": "there are none",
     "provenance": "there is none",
 }
+
+_FIELDS = ("id", "file_name", "width", "height", "caption", "captions", "original_id", "key", "split")
 
 
 def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sample]:
@@ -183,32 +186,17 @@ def _grounded_sample(
     caption, size, name = image.get("caption"), size_of(image), image.get("file_name")
     if not isinstance(caption, str):
         raise Unusable("the caption is no text")
-    boxes: list[GroundedBox] = []
-    spans: list[Span] = []
-    labels: list[Annotation] = []
+    found = Groundings(caption, key, losses)
     for annotation in annotations:
         box = xywh_box(annotation.get("bbox"), size)
-        span, longer = hull(annotation.get("tokens_positive")), hull([annotation.get("ref_exp")])
-        score = annotation.get("score")
-        try:
-            if box is None:
-                raise ValueError("a box that is no numbers")
-            if span is None:
-                label = names.get(text_of(annotation.get("category_id")), "object")
-                outlines = [
-                    outline for o in lists(annotation.get("segmentation")) if (outline := _outline(o, size))
-                ]
-                labels.append(Annotation(label, usable(box), bool(annotation.get("iscrowd")), outlines))
-                continue
-            region = checked(Region(span, box, float(score) if is_number(score) else 1.0), caption)
-            spans.append(checked(region._replace(span=longer or span), caption).span)
-        except ValueError as error:
-            losses.part(key, str(error))
-            continue
-        model = text_of(annotation.get("model")) or HUMAN
-        asked = text_of(annotation.get("query")) or span.of(caption)
-        boxes.append(GroundedBox(region.span, region.box, region.score, model, asked))
-    told = image.get("captions")
+        span = hull(annotation.get("tokens_positive"))
+        if span is None:
+            label = names.get(text_of(annotation.get("category_id")), "object")
+            outlines = [_outline(points, size) for points in lists(annotation.get("segmentation"))]
+            found.add_label(label, box, annotation.get("iscrowd"), outlines)
+        else:
+            told = (annotation.get(name) for name in ("model", "query"))
+            found.add(span, hull([annotation.get("ref_exp")]), box, annotation.get("score", 1.0), *told)
     return make_sample(
         key,
         caption,
@@ -217,31 +205,12 @@ def _grounded_sample(
         name=text_of(name),
         image_id=text_of(image.get("original_id")) or text_of(name),
         split=text_of(image.get("split")) or split,
-        captions=[text for text in told if isinstance(text, str)] if isinstance(told, list) else [],
-        metadata=_metadata(image),
-        boxes=boxes,
-        ref_exps=spans,
-        annotations=labels or None,
+        captions=texts(image.get("captions")),
+        metadata=rest_of(image, _FIELDS),
+        boxes=found.boxes,
+        ref_exps=found.expressions,
+        annotations=found.labels or None,
     )
-
-
-_OURS = (
-    "id",
-    "file_name",
-    "width",
-    "height",
-    "caption",
-    "captions",
-    "original_id",
-    "key",
-    "split",
-    "metadata",
-)
-
-
-def _metadata(image: dict[str, Any]) -> dict[str, Any]:
-    told = image.get("metadata")
-    return (told if isinstance(told, dict) else {}) | {k: v for k, v in image.items() if k not in _OURS}
 
 
 def _outline(points: list[Any], size: tuple[int, int]) -> list[float]:

@@ -22,8 +22,9 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from pipeline import files
+from pipeline.convert.groundings import usable
 from pipeline.convert.reading import Images, image_folders, is_number
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample, usable
+from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import Pictures, picture_name
 from pipeline.output.webdataset import member_stem
 from schemas.boxes import Box

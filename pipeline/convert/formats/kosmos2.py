@@ -19,7 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pipeline.convert.sample import RECORD_FIELDS, Losses, Sample
+from pipeline.convert.records import RECORD_FIELDS
+from pipeline.convert.sample import Losses, Sample
 from pipeline.convert.shards import read_shards
 from pipeline.convert.writing import opened
 from pipeline.output.tar import TarWriter

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from pipeline.convert.formats.kosmos2 import LOSES as KOSMOS2
 from pipeline.convert.formats.kosmos2 import is_grit
 from pipeline.convert.reading import Images
-from pipeline.convert.sample import Losses, Sample, Unusable, from_record
+from pipeline.convert.records import from_record
+from pipeline.convert.sample import Losses, Sample, Unusable
 from pipeline.convert.tables import find_tables, rows_of
 from pipeline.convert.writing import opened
 

@@ -23,23 +23,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from pipeline.convert.groundings import Groundings
 from pipeline.convert.reading import (
     Images,
     image_folders,
-    is_number,
     json_files,
     load_json,
     measured,
     objects,
+    rest_of,
     size_of,
     text_of,
+    texts,
+    xywh_box,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, checked, make_sample, usable
+from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import Pictures, json_list
 from schemas.boxes import Box
-from schemas.columns import Annotation, GroundedBox, Span
+from schemas.columns import Span
 from schemas.errors import UserError
-from schemas.records import Region
 
 LOSES = {
     "models": "a prediction has one: that of the first box",
@@ -64,7 +66,7 @@ CONFIG = """<View>
   <Relations/>
 </View>
 """
-_FIELDS = ("image", "caption", "key", "captions", "image_id", "split", "metadata")
+_FIELDS = ("image", "caption", "key", "captions", "image_id", "split")
 _CHUNK, _EXPRESSION, _PHRASE = "noun chunk", "referring expression", "phrase"
 
 
@@ -162,10 +164,9 @@ def _sample(task: object, key: str, images: Images, losses: Losses) -> Sample:
     answer = next(iter(done or objects(task.get("predictions"))), {})
     items = objects(answer.get("result"))
     model = HUMAN if done else text_of(answer.get("model_version")) or HUMAN
-    boxes, spans, annotations = _regions(items, caption, model, key, losses)
+    found = _regions(items, caption, model, key, losses)
     where = images.find(name)
     sizes = (size_of(item, "original_width", "original_height") for item in items)
-    captions, told = data.get("captions"), data.get("metadata")
     return make_sample(
         key,
         caption,
@@ -174,64 +175,44 @@ def _sample(task: object, key: str, images: Images, losses: Losses) -> Sample:
         name=name,
         image_id=text_of(data.get("image_id")) or name,
         split=text_of(data.get("split")) or "train",
-        captions=[text for text in captions if isinstance(text, str)] if isinstance(captions, list) else [],
-        metadata=(told if isinstance(told, dict) else {})
-        | {field: value for field, value in data.items() if field not in _FIELDS},
-        boxes=boxes,
-        ref_exps=spans,
-        annotations=annotations or None,
+        captions=texts(data.get("captions")),
+        metadata=rest_of(data, _FIELDS),
+        boxes=found.boxes,
+        ref_exps=found.expressions,
+        annotations=found.labels or None,
     )
 
 
-def _regions(
-    items: list[dict[str, Any]], caption: str, model: str, key: str, losses: Losses
-) -> tuple[list[GroundedBox], list[Span], list[Annotation]]:
+def _regions(items: list[dict[str, Any]], caption: str, model: str, key: str, losses: Losses) -> Groundings:
     """Boxes with the spans that they are related to; boxes related to none are annotations."""
     words = {text_of(item.get("id")): _span(item) for item in items if item.get("type") == "labels"}
     related: dict[str, dict[str, Span]] = {}
     for item in items:
         ends = text_of(item.get("from_id")), text_of(item.get("to_id"))
         for rectangle, word in (ends, ends[::-1]) if item.get("type") == "relation" else ():
-            if found := words.get(word):
-                related.setdefault(rectangle, {})[found[1]] = found[0]
-    boxes: list[GroundedBox] = []
-    spans: list[Span] = []
-    annotations: list[Annotation] = []
+            if said := words.get(word):
+                related.setdefault(rectangle, {})[said[1]] = said[0]
+    found = Groundings(caption, key, losses)
     for item in items:
-        if item.get("type") != "rectanglelabels":
-            continue
         value = item.get("value")
-        told = related.get(text_of(item.get("id")), {})
-        try:
-            box = usable(_box(value if isinstance(value, dict) else {}))
-            span = told.get(_CHUNK) or told.get(_EXPRESSION)
-            if span is None:
-                labels = value.get("rectanglelabels") if isinstance(value, dict) else None
-                label = (
-                    next((v for v in labels if isinstance(v, str)), None)
-                    if isinstance(labels, list)
-                    else None
-                )
-                annotations.append(Annotation(label or "object", box, False, []))
-                continue
-            score = item.get("score")
-            region = checked(Region(span, box, float(score) if is_number(score) else 1.0), caption)
-            spans.append(checked(region._replace(span=told.get(_EXPRESSION, span)), caption).span)
-        except ValueError as error:
-            losses.part(key, str(error))
+        if item.get("type") != "rectanglelabels" or not isinstance(value, dict):
             continue
-        boxes.append(GroundedBox(region.span, region.box, region.score, model, region.span.of(caption)))
-    return boxes, spans, annotations
+        if value.get("rotation"):
+            losses.part(key, "a box that is turned")
+            continue
+        told = related.get(text_of(item.get("id")), {})
+        chunk = told.get(_CHUNK) or told.get(_EXPRESSION)
+        if chunk is None:
+            label = next(iter(texts(value.get("rectanglelabels"))), "object")
+            found.add_label(label, _box(value))
+        else:
+            found.add(chunk, told.get(_EXPRESSION), _box(value), item.get("score", 1.0), model)
+    return found
 
 
-def _box(value: Mapping[str, Any]) -> Box:
-    """Raises `ValueError` for what is no upright rectangle."""
-    if value.get("rotation"):
-        raise ValueError("a box that is turned")
-    x, y, width, height = (value.get(name) for name in ("x", "y", "width", "height"))
-    if not (is_number(x) and is_number(y) and is_number(width) and is_number(height)):
-        raise ValueError("a box that is no numbers")
-    return Box.from_xywh_pixels(x, y, width, height, 100, 100)
+def _box(value: Mapping[str, Any]) -> Box | None:
+    """Percent -> 0..1; None for what is no rectangle."""
+    return xywh_box([value.get(name) for name in ("x", "y", "width", "height")], (100, 100))
 
 
 def _span(item: dict[str, Any]) -> tuple[Span, str] | None:

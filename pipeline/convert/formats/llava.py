@@ -21,6 +21,7 @@ from pipeline.convert.reading import (
     load_json,
     measured,
     objects,
+    rest_of,
     split_of,
     text_of,
 )
@@ -88,9 +89,6 @@ def _sample(entry: object, key: str, split: str, images: Images) -> Sample:
     if next(mistakes(conversation), None):
         raise Unusable("no conversation of questions and answers in turn")
     where = images.find(name)
-    extra = {field: value for field, value in entry.items() if field not in _FIELDS}
-    hidden = entry.get("metadata", {})
-    extra |= hidden if isinstance(hidden, dict) else {"metadata": hidden}
     answer = entry["conversations"][1]["value"]
     return make_sample(
         key,
@@ -100,7 +98,7 @@ def _sample(entry: object, key: str, split: str, images: Images) -> Sample:
         name=name,
         image_id=name,
         split=split,
-        metadata=extra,
+        metadata=rest_of(entry, _FIELDS),
         told=[conversation],
     )
 

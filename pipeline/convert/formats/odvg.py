@@ -16,24 +16,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.convert.groundings import Groundings
 from pipeline.convert.reading import (
     Images,
     corner_box,
     hull,
     image_folders,
-    is_number,
     json_files,
     json_lines,
     lists,
     objects,
+    rest_of,
     size_of,
     split_of,
     text_of,
+    texts,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, checked, make_sample
+from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import BySplit, Pictures, opened
-from schemas.columns import GroundedBox, Span
-from schemas.records import Region, to_json
+from schemas.columns import Span
+from schemas.records import to_json
 
 LOSES = {
     "source": "where the image was taken from is not said",
@@ -42,7 +44,7 @@ LOSES = {
     "provenance": "there is none",
     "annotations": "boxes whose label is no part of the caption cannot be said beside a caption",
 }
-_FIELDS = ("filename", "height", "width", "grounding", "key", "captions", "image_id", "metadata")
+_FIELDS = ("filename", "height", "width", "grounding", "key", "captions", "image_id")
 
 
 def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sample]:
@@ -123,29 +125,16 @@ def _sample(entry: dict[str, Any], key: str, split: str, images: Images, losses:
     caption, size = grounding.get("caption"), size_of(entry)
     if not isinstance(caption, str):
         raise Unusable("the caption is no text")
-    boxes: list[GroundedBox] = []
-    spans: list[Span] = []
+    found = Groundings(caption, key, losses)
     for region in objects(grounding.get("regions")):
         expression = hull(region.get("tokens_positive"))
         chunk = hull([region.get("noun_chunk")]) or expression
         bbox = region.get("bbox")
         for i, each in enumerate(lists(bbox) if lists(bbox) else [bbox]):
-            box = corner_box(each, size)
-            score = _nth(region.get("scores"), i)
-            try:
-                if box is None or expression is None or chunk is None:
-                    raise ValueError("a region without box or span")
-                found = checked(Region(chunk, box, float(score) if is_number(score) else 1.0), caption)
-                spans.append(checked(found._replace(span=expression), caption).span)
-            except ValueError as error:
-                losses.part(key, str(error))
-                continue
-            model = text_of(_nth(region.get("models"), i)) or HUMAN
-            query = text_of(_nth(region.get("queries"), i)) or chunk.of(caption)
-            boxes.append(GroundedBox(chunk, found.box, found.score, model, query))
+            told = (_nth(region.get(name), i) for name in ("models", "queries"))
+            score = _nth(region.get("scores"), i, 1.0)
+            found.add(chunk, expression, corner_box(each, size), score, *told)
     name = entry.get("filename")
-    told = entry.get("metadata")
-    captions = entry.get("captions")
     return make_sample(
         key,
         caption,
@@ -154,13 +143,12 @@ def _sample(entry: dict[str, Any], key: str, split: str, images: Images, losses:
         name=text_of(name),
         image_id=text_of(entry.get("image_id")) or text_of(name),
         split=split,
-        captions=[text for text in captions if isinstance(text, str)] if isinstance(captions, list) else [],
-        metadata=(told if isinstance(told, dict) else {})
-        | {field: value for field, value in entry.items() if field not in _FIELDS},
-        boxes=boxes,
-        ref_exps=spans,
+        captions=texts(entry.get("captions")),
+        metadata=rest_of(entry, _FIELDS),
+        boxes=found.boxes,
+        ref_exps=found.expressions,
     )
 
 
-def _nth(values: object, i: int) -> Any:
-    return values[i] if isinstance(values, list) and i < len(values) else None
+def _nth(values: object, i: int, otherwise: object = None) -> Any:
+    return values[i] if isinstance(values, list) and i < len(values) else otherwise

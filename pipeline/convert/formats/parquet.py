@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files
-from pipeline.convert.sample import Losses, Sample, Unusable, from_record
+from pipeline.convert.records import from_record
+from pipeline.convert.sample import Losses, Sample, Unusable
 from pipeline.convert.tables import find_tables, rows_of
 from pipeline.convert.writing import BySplit, opened
 from pipeline.output.checksums import HashingFile, format_sums

@@ -20,6 +20,7 @@ from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 from pipeline import files
+from pipeline.convert.groundings import usable
 from pipeline.convert.reading import (
     Images,
     image_folders,
@@ -29,7 +30,7 @@ from pipeline.convert.reading import (
     text_of,
     xywh_box,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample, usable
+from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import Pictures, json_list, opened, picture_name, reopened
 from pipeline.output.coco import merge
 from schemas.boxes import Box

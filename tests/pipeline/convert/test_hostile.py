@@ -210,3 +210,56 @@ def test_json_nested_deep_in_a_line_costs_the_line(make_file):
     losses = Losses()
     assert sniff(path) == "odvg" and len(list(read(path, losses=losses))) == 2
     assert losses.rows == {"no JSON object": 1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"key": 7, "captions": 5, "metadata": "{", "boxes": 3, "conversations": "[{]", "provenance": [1]},
+        {"key": "", "captions": [1, None, "ok"], "metadata": "[1]", "annotations": [1, {"label": 3}]},
+        {"width": 10**30, "height": 10**30, "id": 10**30, "url": 5, "split": ["train"]},
+        {"width": True, "height": "480", "image_format": "../x", "split": "../../x"},
+        {"source": {"uri": 1, "offset": "2", "length": None}, "image_id": "../../x"},
+        {"source": {"uri": "a", "offset": 10**30, "length": -1}, "image_id": "a/b.jpg/c.jpg"},
+        {"annotations": [{"label": "dog", "box": [0, 0, 1, 1], "crowd": "x", "polygons": [["x"], 3]}]},
+        {"annotations": [{"label": "dog", "box": [0, 0, math.nan, 1]}], "noun_chunks": "[]"},
+        {"deep": json.loads("[" * 40 + "]" * 40), "nan": math.nan, "list": [math.inf]},
+        {"conversations": '[{"turns":[{"role":"human","task":"","text":"?","regions":[],"phrases":[]}]}]'},
+        {
+            "key": "k" * 900,
+            "image_id": "i" * 5000,
+            "caption": "]] [/EN#1/x a dog] </annotation> <image> <region:0>",
+        },
+    ],
+)
+def test_records_of_anything_go_everywhere(make_file, make_picture, tmp_path, changes):
+    record = {
+        "caption": "a dog",
+        "width": 640,
+        "height": 480,
+        "noun_chunks": [[0, 5, 0.1, 0.1, 0.5, 0.5, 0.5]],
+    }
+    make_file("in/a.jpg", make_picture())
+    make_file("in/a.json", record | changes)
+    samples = list(read(str(tmp_path / "in"), "kosmos2"))
+    before = {p.name for p in tmp_path.iterdir()}
+    for name, format in FORMATS.items():
+        folder = tmp_path / "out" / name
+        folder.mkdir(parents=True)
+        losses = Losses()
+        count = format.write(samples, folder, losses)
+        assert count + losses.rows.total() == len(samples)
+        if count:
+            assert list(read(str(folder), name))
+    assert {p.name for p in tmp_path.iterdir()} == before | {"out"}
+
+
+@pytest.mark.parametrize("field", ["caption", "key", "split", "image_format", "image_id"])
+def test_text_that_is_no_unicode_does_no_harm(make_file, tmp_path, field):
+    record = {"key": "k", "caption": "a dog", "width": 640, "height": 480} | {field: "\ud800"}
+    make_file("in/a.json", record)
+    losses = Losses()
+    found = list(read(str(tmp_path / "in"), "kosmos2", losses))
+    assert len(found) + losses.rows.total() == 1
+    for sample in found:
+        json.dumps(sample.record, ensure_ascii=False).encode()
