@@ -59,7 +59,9 @@ def test_pages_one_after_another_are_the_whole_in_both_directions(
     samples = ShardSamples([str(write_shard(*(record(f"{i:02d}", text) for i, text in enumerate(texts))))])
     expected = [i for i, text in enumerate(texts) if wanted.text in text]
 
-    found, at, pages = [], 0, 0
+    found: list[int] = []
+    at: int | None = 0
+    pages = 0
     while at is not None:
         page = find_page(samples, wanted, at, count)
         assert len(page.rows) <= count and pages < 100
