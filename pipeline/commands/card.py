@@ -6,7 +6,7 @@ from pipeline.commands.common import RecipeArgument, SetOption
 
 
 def card(recipe: RecipeArgument, set_: SetOption = None) -> None:
-    """Write the dataset's card (README.md) with pictures, and its Croissant description; your text stays."""
+    """Write the dataset's card (README.md), its pictures, its Croissant description; your text stays."""
     from pipeline.card import CARD, CROISSANT, write_card
     from pipeline.recipes import load_recipe
     from pipeline.store import Store

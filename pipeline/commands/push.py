@@ -18,7 +18,7 @@ def push(
     ] = False,
     set_: SetOption = None,
 ) -> None:
-    """Upload the dataset to the Hub: what has changed, tagged with the run's digest; goes on after a cut."""
+    """Upload what has changed to the Hub, tagged with the files' digest; goes on after a cut."""
     from pipeline.push import push as upload
     from pipeline.recipes import load_recipe
 
