@@ -90,6 +90,7 @@ def test_whatever_a_sample_says_stays_text(page: "Page", text: str) -> None:
     value["phrases"][0]["boxes"][0] |= {"model": text, "phrase": text}
     draw(page, value)
     page.click("summary")
+    page.locator(".tree .tree").wait_for()
     article = page.locator("article")
     assert article.locator("h3").inner_text() == text
     assert article.locator("script, b, img:not(.frame img)").count() == 0

@@ -133,6 +133,7 @@ def test_provenance_opens_on_a_click(page: "Page", small_report: str) -> None:
     page.goto(small_report)
     article = page.locator("article", has_text="0001_2")
     article.locator("summary").click()
+    article.locator("details table").wait_for()
     assert "annotations" in article.locator("details").inner_text()
     assert "image_id" in article.locator("details").inner_text()
 
