@@ -1,17 +1,23 @@
 """Tiny ONNX files with the inputs and outputs of YOLOX, whose every anchor a test has written down."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+Array = npt.NDArray[np.float32]
+Written = tuple[int, Sequence[float]]
 
 SIDE = 64
 ANCHORS = 84
 """8 x 8 cells of stride 8, 4 x 4 of stride 16, 2 x 2 of stride 32."""
 
 
-def raw_anchors(classes, *written):
+def raw_anchors(classes: int, *written: Written) -> Array:
     """[anchors, 5 + classes] of zeros but for those written: (anchor, its numbers)."""
     output = np.zeros((ANCHORS, 5 + classes), np.float32)
     for anchor, numbers in written:
@@ -19,7 +25,7 @@ def raw_anchors(classes, *written):
     return output
 
 
-def decoded_anchors(classes, *written):
+def decoded_anchors(classes: int, *written: Written) -> Array:
     """The same with boxes in pixels: those not written lie on their cells."""
     output = np.zeros((ANCHORS, 5 + classes), np.float32)
     anchor = 0
@@ -33,8 +39,16 @@ def decoded_anchors(classes, *written):
     return output
 
 
-def save_yolox(path: Path, output, batch="N", sees=None, shape=None, half=False) -> Path:
+def save_yolox(
+    path: Path,
+    output: Array,
+    batch: int | str = "N",
+    sees: Array | None = None,
+    shape: list[int | str] | None = None,
+    half: bool = False,
+) -> Path:
     """A model that says `output` of every image, plus `sees` times the image's mean colour (0..1)."""
+    dtype: type[np.floating[Any]]
     dtype, kind = (np.float16, TensorProto.FLOAT16) if half else (np.float32, TensorProto.FLOAT)
     sees = np.zeros_like(output) if sees is None else sees
     constants = {

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,11 +73,11 @@ def test_nms_goes_first() -> None:
 def test_thresholds_by_hand() -> None:
     questions = [Question(0, SPAN, [A, B, C], [])]
     judged = judge(questions, [found((A, 0.9), (FAR, 0.62), (B, 0.6), (FAR, 0.1))])
-    assert at_threshold(judged, 0.9) == AtThreshold(0.9, pytest.approx(1 / 3), 1.0)
-    assert at_threshold(judged, 0.6) == AtThreshold(0.6, pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert at_threshold(judged, 0.9) == AtThreshold(0.9, 1 / 3, 1.0)
+    assert at_threshold(judged, 0.6) == AtThreshold(0.6, 2 / 3, 2 / 3)
     assert at_threshold(judged, 0.95) == AtThreshold(0.95, 0.0, None)
     # F1: 0.5 from 0.63, 0.67 from 0.11, 0.57 from 0.
-    assert at_best_threshold(judged) == AtThreshold(0.11, pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert at_best_threshold(judged) == AtThreshold(0.11, 2 / 3, 2 / 3)
 
 
 def test_average_precision_by_hand() -> None:
@@ -116,7 +117,8 @@ def pycocotools_ap(questions, candidates) -> float:
     coco = pytest.importorskip("pycocotools.coco", reason="needs pycocotools, the evaluation of COCO")
     from pycocotools.cocoeval import COCOeval
 
-    drawn, results = [], []
+    drawn: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for number, question in enumerate(questions):
         for boxes, crowd in ((question.boxes, 0), (question.crowds, 1)):
             for box in boxes:
