@@ -255,9 +255,8 @@ def test_a_model_that_cannot_be_used_is_one_sentence(
     elif data == "three":
         save_yolox(model, raw_anchors(3))
     elif data is not None:
-        save_yolox(
-            model, raw_anchors(2), shape={"grey": ["N", 1, SIDE, SIDE], "moving": ["N", 3, "h", "w"]}[data]
-        )
+        shapes: dict[str, list[int | str]] = {"grey": ["N", 1, SIDE, SIDE], "moving": ["N", 3, "h", "w"]}
+        save_yolox(model, raw_anchors(2), shape=shapes[data])
     stage = OnnxGrounder(model=str(model), classes=str(classes))
     with pytest.raises(UserError) as caught:
         stage.setup()
