@@ -17,6 +17,8 @@ class Question(NamedTuple):
     pixels: "Tensor"
     """[3, height, width], float32 on the CPU."""
     phrases: Sequence[str]
+    size: tuple[int, int]
+    """(width, height) of the image itself."""
 
 
 class Answer(NamedTuple):

@@ -584,7 +584,7 @@ def test_half_precision_leaves_coordinates_fine(model, request):
     """As on a GPU, where coordinates in bfloat16 would be multiples of 1/256 in half of the image."""
     checkpoint = checkpoints.find(str(request.getfixturevalue(model)))
     whole, half = (zero_shot.load(checkpoint, "cpu", precision) for precision in ("float32", "bfloat16"))
-    question = Question(whole.pixels(picture()), ["a dog", "a cat"])
+    question = Question(whole.pixels(picture()), ["a dog", "a cat"], picture().size)
     [(scores, centers)], [(half_scores, half_centers)] = whole.answer([question]), half.answer([question])
     assert half_scores.dtype == half_centers.dtype == torch.float32
     assert not torch.equal(scores, half_scores)
