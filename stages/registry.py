@@ -43,6 +43,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
         "grounder",
         {
             "annotations": "stages.grounders.annotations:AnnotationGrounder",
+            "glip": "stages.grounders.glip.grounder:GlipGrounder",
             "onnx": "stages.grounders.onnx:OnnxGrounder",
             "transformers": "stages.grounders.transformers:TransformersGrounder",
             "generative": "stages.grounders.generative:GenerativeGrounder",

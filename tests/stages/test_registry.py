@@ -59,7 +59,11 @@ def test_a_stage_of_the_user_s_own_is_named_by_its_module() -> None:
         ("xyzzy", {}, "there is no stage 'xyzzy'; there are: image_check, caption_check, "),
         ("", {}, "there is no stage ''"),
         ("ground", {}, "ground: option grounder is missing; choose one of: annotations, "),
-        ("ground", {"grounder": "glip"}, "ground: option grounder 'glip' is not known; choose one of: "),
+        (
+            "ground",
+            {"grounder": "clairvoyance"},
+            "ground: option grounder 'clairvoyance' is not known; choose one of: ",
+        ),
         ("ground", {"grounder": None}, "option grounder is missing"),
         ("no_such_module:Stage", {}, "'no_such_module:Stage' cannot be imported: No module named"),
         ("no.such.module:Stage", {}, "cannot be imported"),

@@ -33,7 +33,7 @@ CONFIGS = {"fused": FUSED, "separate": SEPARATE}
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] . , - ' a an the dog cat ##s big red brown man field hot ##dog on in of".split()
 )
-VOCABULARY = [*WORDS, *(f"[unused{i}]" for i in range(FUSED.vocabulary - len(WORDS)))]
+VOCABULARY = [*WORDS, *(f"[unused{i}]" for i in range(FUSED.vocabulary - len(WORDS) - 1)), "[MASK]"]
 
 QUESTIONS = {
     "one phrase": ["a dog"],
@@ -43,8 +43,9 @@ QUESTIONS = {
 SIZES = [(160, 96), (96, 128)]
 """Height and width of batches of images; small enough for levels of one place only."""
 
-PICTURE = (300, 60)
-"""Width and height of the picture for whole runs; so long that its long side decides how it is scaled."""
+PICTURE = (100, 90)
+"""Width and height of the picture for whole runs. Where an image's long side decides how it is scaled,
+mmdetection differs from the official code by a pixel, so it does not here."""
 
 
 def weights(config: Config, prefix: str = "module.") -> dict[str, np.ndarray]:

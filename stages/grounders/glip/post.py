@@ -61,6 +61,8 @@ def _chosen(parts: Sequence[Found], size: tuple[int, int], most: int) -> Found:
     boxes = torch.cat([part.boxes for part in parts])
     border = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
     boxes = boxes.clamp(min=0).minimum(border)
+    seen = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # the others lay in the padding
+    boxes, scores = boxes[seen], scores[seen]
     kept = suppressed(boxes, scores, most)
     return Found(boxes[kept], scores[kept])
 

@@ -174,7 +174,7 @@ def mmdet_model(config: Config, bert: Path) -> torch.nn.Module:
                 min_bbox_size=0,
                 score_thr=0.05,
                 nms=dict(type="nms", iou_threshold=0.6),
-                max_per_img=100,
+                max_per_img=1000,
             ),
         )
     )
@@ -243,6 +243,7 @@ def detections(model: torch.nn.Module, folder: Path) -> dict[str, np.ndarray]:
     )
     question = dict(img_path=str(path), text=". ".join(tiny_glip.QUESTIONS["several"]), custom_entities=True)
     (sample,) = model.test_step(pseudo_collate([pipeline(question)]))
+    assert sample.img_shape == (800, 888), sample.img_shape
     found = sample.pred_instances
     return {k: getattr(found, k).numpy() for k in ("bboxes", "scores", "labels")}
 
