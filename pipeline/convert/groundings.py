@@ -7,6 +7,7 @@ from pipeline.convert.reading import is_number, lists, numbers
 from pipeline.convert.sample import HUMAN, Losses
 from schemas.boxes import Box
 from schemas.columns import Annotation, GroundedBox, Span
+from schemas.masks import Mask
 from schemas.records import Region
 
 _FAR = 1e6
@@ -27,6 +28,7 @@ class Groundings:
         """Parallel to `boxes`."""
         self.labels: list[Annotation] = []
         """Boxes whose label is no part of the caption."""
+        self._masks: list[Mask] = []
         self._caption = caption
         self._key = key
         self._losses = losses
@@ -39,8 +41,12 @@ class Groundings:
         score: object = 1.0,
         model: object = HUMAN,
         phrase: object = None,
+        mask: object = None,
     ) -> None:
-        """A box of a noun chunk; the expression is the chunk if there is none, the phrase its words."""
+        """A box of a noun chunk; the expression is the chunk if there is none, the phrase its words.
+
+        `mask` is an entry of a record's `masks`.
+        """
         try:
             if chunk is None:
                 raise ValueError("a box without a span")
@@ -57,25 +63,39 @@ class Groundings:
         asked = phrase if isinstance(phrase, str) and phrase else chunk.of(self._caption)
         self.boxes.append(GroundedBox(chunk, clipped, float(score), told, asked))
         self.expressions.append(expression or chunk)
+        try:
+            self._masks += [] if mask is None else [Mask.from_item(mask)]
+        except ValueError:
+            self._losses.part(self._key, "a mask that is none")
 
-    def add_items(self, chunks: object, expressions: object, boxes: object) -> None:
-        """GRIT's `noun_chunks` and `ref_exps`, and our `boxes`."""
+    def masks(self) -> list[Mask] | None:
+        """Parallel to `boxes`; None, and those that are there are lost, unless every box has one."""
+        if self.boxes and len(self._masks) == len(self.boxes):
+            return self._masks
+        for _ in self._masks:
+            self._losses.part(self._key, "a mask, because not all boxes have one")
+        return None
+
+    def add_items(self, chunks: object, expressions: object, boxes: object, masks: object) -> None:
+        """GRIT's `noun_chunks` and `ref_exps`, and our `boxes` and `masks`."""
         items = chunks if isinstance(chunks, list) else []
         longer = expressions if isinstance(expressions, list) and expressions else items
-        said = boxes if isinstance(boxes, list) and len(boxes) == len(items) else [None] * len(items)
+        said, drawn = (
+            each if isinstance(each, list) and len(each) == len(items) else [None] * len(items)
+            for each in (boxes, masks)
+        )
         if len(longer) != len(items):
             self._losses.part(self._key, "ref_exps that are not parallel to noun_chunks")
             longer = items
-        for item, expression, told in zip(items, longer, said, strict=True):
+        for item, expression, told, mask in zip(items, longer, said, drawn, strict=True):
             try:
                 region, other = Region.from_item(item), Region.from_item(expression)
             except ValueError as error:
                 self._losses.part(self._key, str(error))
                 continue
             about = told if isinstance(told, Mapping) else {}
-            self.add(
-                region.span, other.span, region.box, region.score, about.get("model"), about.get("phrase")
-            )
+            model, phrase = about.get("model"), about.get("phrase")
+            self.add(region.span, other.span, region.box, region.score, model, phrase, mask)
 
     def add_label(
         self, label: object, box: Box | object, crowd: object = False, outlines: object = None

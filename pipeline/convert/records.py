@@ -23,6 +23,7 @@ RECORD_FIELDS = (
     "noun_chunks",
     "ref_exps",
     "boxes",
+    "masks",
     "image_id",
     "split",
     "image_format",
@@ -53,7 +54,7 @@ def from_record(
     found = Groundings(caption, key, losses)
     is_grounded = raw.get("noun_chunks") is not None
     if is_grounded:
-        found.add_items(raw["noun_chunks"], raw.get("ref_exps"), raw.get("boxes"))
+        found.add_items(raw["noun_chunks"], raw.get("ref_exps"), raw.get("boxes"), raw.get("masks"))
     labels = raw.get("annotations")
     for entry in objects(labels):
         found.add_label(entry.get("label"), entry.get("box"), entry.get("crowd"), entry.get("polygons"))
@@ -70,6 +71,7 @@ def from_record(
         metadata=_metadata(raw) | {name: raw[name] for name in raw if name not in RECORD_FIELDS},
         boxes=found.boxes if is_grounded else None,
         ref_exps=found.expressions if is_grounded else None,
+        masks=found.masks(),
         annotations=found.labels if isinstance(labels, list) else None,
         told=_conversations(raw.get("conversations"), key, losses),
     )

@@ -12,6 +12,7 @@ from schemas import conversations
 from schemas.boxes import Box
 from schemas.columns import Annotation, GroundedBox, ImageRef, Reject, Span
 from schemas.conversations import Conversation
+from schemas.masks import Mask
 from schemas.records import Record, Region, to_json, to_record
 
 HUMAN = "annotations"
@@ -130,6 +131,7 @@ def make_sample(
     metadata: Mapping[str, Any] | None = None,
     boxes: Sequence[GroundedBox] | None = None,
     ref_exps: Sequence[Span] | None = None,
+    masks: Sequence[Mask] | None = None,
     annotations: Sequence[Annotation] | None = None,
     told: Sequence[Conversation] | None = None,
 ) -> Sample:
@@ -161,6 +163,8 @@ def make_sample(
     if boxes is not None:
         columns["boxes"] = boxes
         columns["ref_exps"] = [box.span for box in boxes] if ref_exps is None else ref_exps
+    if masks is not None:
+        columns["masks"] = masks
     if told is not None:
         columns["conversations"] = told
     record = to_record(columns)
@@ -185,6 +189,7 @@ FIELDS = {
     "ref_exps": "the spans of the referring expressions",
     "boxes": "the coordinates of the boxes",
     "scores": "the raw score of each box",
+    "masks": "the pixels of each box's region",
     "models": "which model found each box",
     "phrases": "what the model was asked for",
     "image_id": "which samples show one image",

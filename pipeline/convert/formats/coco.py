@@ -38,7 +38,7 @@ from pipeline.convert.reading import (
     texts,
     xywh_box,
 )
-from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
+from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import BySplit, Pictures, opened, reopened
 from pipeline.output.coco import coco_entry, merge
 from pipeline.sources.coco_json import load
@@ -47,6 +47,7 @@ from schemas.errors import UserError
 from schemas.records import to_json
 
 LOSES = {
+    "masks": "their scores and models are not said, the pixels stay",
     "source": "where the image was taken from is not said",
     "image_format": "told by the file's extension alone",
     "conversations": "there are none",
@@ -196,7 +197,10 @@ def _grounded_sample(
             found.add_label(label, box, annotation.get("iscrowd"), outlines)
         else:
             told = (annotation.get(name) for name in ("model", "query"))
-            found.add(span, hull([annotation.get("ref_exp")]), box, annotation.get("score", 1.0), *told)
+            drawn = annotation.get("segmentation")
+            mask = drawn | {"score": 1.0, "model": HUMAN} if isinstance(drawn, dict) else None
+            longer, score = hull([annotation.get("ref_exp")]), annotation.get("score", 1.0)
+            found.add(span, longer, box, score, *told, mask=mask)
     return make_sample(
         key,
         caption,
@@ -209,6 +213,7 @@ def _grounded_sample(
         metadata=rest_of(image, _FIELDS),
         boxes=found.boxes,
         ref_exps=found.expressions,
+        masks=found.masks(),
         annotations=found.labels or None,
     )
 

@@ -32,6 +32,7 @@ from schemas.columns import GroundedBox, Span
 from schemas.errors import UserError
 
 LOSES = {
+    "masks": "there are none",
     "key": "becomes the image's number and the sentence's",
     "caption": "white space at phrases and line ends changes, square brackets become round",
     "captions": "those of an image's samples, each with its white space changed",

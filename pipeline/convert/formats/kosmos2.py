@@ -28,6 +28,7 @@ from pipeline.output.webdataset import member_stem
 from schemas.records import Record, to_json
 
 LOSES = {
+    "masks": "there are none",
     "captions": "only the sample's own caption stays",
     "models": "boxes do not say which model found them",
     "phrases": "boxes do not say what the model was asked for, where that is not the noun chunk",

@@ -44,6 +44,7 @@ from schemas.columns import Span
 from schemas.errors import UserError
 
 LOSES = {
+    "masks": "there are none",
     "models": "a prediction has one: that of the first box",
     "phrases": "boxes do not say what the model was asked for, where that is not the noun chunk",
     "source": "where the image was taken from is not said",

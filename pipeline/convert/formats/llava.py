@@ -33,6 +33,7 @@ from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, mistakes
 from schemas.errors import UserError
 
 LOSES = {
+    "masks": "there are none",
     "caption": "not said; the first answer is taken for it",
     "captions": "not said",
     "noun_chunks": "only the conversations stay",

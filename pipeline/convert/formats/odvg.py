@@ -38,6 +38,7 @@ from schemas.columns import Span
 from schemas.records import to_json
 
 LOSES = {
+    "masks": "there are none",
     "source": "where the image was taken from is not said",
     "image_format": "told by the file's extension alone",
     "conversations": "there are none",

@@ -39,6 +39,7 @@ from schemas.errors import UserError
 from schemas.records import to_json
 
 LOSES = {
+    "masks": "there are none",
     "key": "samples are numbered anew: each box is a referring expression of its own",
     "caption": "only the referring expressions stay, each a sample",
     "captions": "only the referring expressions stay",

@@ -8,6 +8,7 @@ from pipeline.convert.sample import make_sample
 from schemas.boxes import Box
 from schemas.columns import Annotation, GroundedBox, ImageRef, Span
 from schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
+from schemas.masks import Mask
 from schemas.replies import Provenance
 
 SIZE = (640, 480)
@@ -56,6 +57,20 @@ def conversation(number):
     )
 
 
+def encoded(*runs):
+    """Run lengths as COCO writes them: `rleToString` of maskApi.c."""
+    text = ""
+    for i, run in enumerate(runs):
+        number = run - (runs[i - 2] if i > 2 else 0)
+        more = True
+        while more:
+            bits = number & 31
+            number >>= 5
+            more = number != (-1 if bits & 16 else 0)
+            text += chr(bits + 32 * more + 48)
+    return text
+
+
 @pytest.fixture
 def make_full(make_file):
     """(number, **changes) -> a sample that has everything a sample can have, its image a file."""
@@ -79,6 +94,10 @@ def make_full(make_file):
             "metadata": {"url": "https://example.org/a.jpg", "id": 7, "license": "CC BY 4.0"},
             "boxes": boxes,
             "ref_exps": expressions,
+            "masks": [
+                Mask(480, 640, encoded(100, 20 + n, 480 * 640 - 120 - n), 0.5 + n / 8, "sam@1")
+                for n in range(4)
+            ],
             "annotations": [Annotation("kite", Box(0.25, 0.25, 0.5, 0.5), True, [outline])],
             "told": [conversation(0), conversation(1)],
         } | changes

@@ -372,7 +372,7 @@ def test_flickr30k(make_file, make_picture, through_ours, tmp_path):
 )
 def test_sentences_are_taken_apart_at_white_space(caption, span, line, make_full, tmp_path):
     """As flickr30k_entities_utils.py does: a mark is at the beginning of a word and ends a word."""
-    sample = make_full(boxes=[], ref_exps=[], annotations=None, told=None)
+    sample = make_full(boxes=[], ref_exps=[], masks=None, annotations=None, told=None)
     changes = {
         "caption": caption,
         "noun_chunks": [[*span, 0.1, 0.1, 0.5, 0.5, 1.0]],
@@ -499,3 +499,23 @@ def test_fiftyone_shows_phrases(make_full, tmp_path):
     shown = [names[a["category_id"]] for a in labels["annotations"]]
     assert shown == [*(s.of(caption) for s in (Span(7, 15), Span(26, 31), Span(7, 15), Span(22, 31))), "kite"]
     assert (tmp_path / "data" / labels["images"][0]["file_name"]).is_file()
+
+
+def test_masks_stay_in_coco_pixel_by_pixel(make_full, tmp_path):
+    before = make_full(0)
+    FORMATS["coco"].write([before], tmp_path, Losses())
+    losses = Losses()
+    [after] = read(str(tmp_path), losses=losses)
+    drawn = [mask["counts"] for mask in before.record["masks"]]
+    assert [mask["counts"] for mask in after.record["masks"]] == drawn and not losses.parts
+
+
+def test_masks_of_some_boxes_are_counted_as_lost(make_full, make_file, tmp_path):
+    FORMATS["coco"].write([make_full(0)], tmp_path, Losses())
+    content = json.loads((tmp_path / "validation.json").read_text())
+    del content["annotations"][0]["segmentation"]
+    content["annotations"][1]["segmentation"]["counts"] = "no run lengths"
+    losses = Losses()
+    [sample] = read(make_file("other.json", content), losses=losses)
+    assert "masks" not in sample.record and len(sample.grounded) == 4
+    assert losses.parts == {"a mask that is none": 1, "a mask, because not all boxes have one": 2}

@@ -21,6 +21,7 @@ GET = {
     "ref_exps": lambda s: s.expressions,
     "boxes": lambda s: [b.box for b in s.grounded],
     "scores": lambda s: [b.score for b in s.grounded],
+    "masks": lambda s: s.record.get("masks"),
     "models": lambda s: [b.model for b in s.grounded],
     "phrases": lambda s: [b.phrase for b in s.grounded],
     "image_id": lambda s: s.record["image_id"],
@@ -82,8 +83,9 @@ def in_order(samples):
         record = dict(sample.record)
         if record.get("noun_chunks"):
             parallel = [record[field] for field in ("noun_chunks", "ref_exps", "boxes")]
+            parallel.append(record.get("masks") or [None] * len(parallel[0]))
             rows = sorted(zip(*parallel), key=lambda row: (row[0][:2], row[0][2]))
-            record |= dict(zip(("noun_chunks", "ref_exps", "boxes"), map(list, zip(*rows))))
+            record |= dict(zip(("noun_chunks", "ref_exps", "boxes", "masks"), map(list, zip(*rows))))
         yield sample._replace(record=record)
 
 
