@@ -3,12 +3,18 @@
 from typing import Literal
 
 from schemas import checkpoints
-from schemas.errors import UserError
 from stages.grounders.detecting import DetectorGrounder
 from stages.grounders.detector import Detector
 from stages.grounders.token_span import TokenSpanDetector
-from stages.grounders.zero_shot import check_architecture, load
-from stages.local_models import Device, Precision, chosen_device, chosen_precision, versions
+from stages.grounders.zero_shot import FAMILIES, load
+from stages.local_models import (
+    Device,
+    Precision,
+    chosen_device,
+    chosen_precision,
+    problems_of,
+    revision_of,
+)
 
 
 class TransformersGrounder(DetectorGrounder):
@@ -39,20 +45,10 @@ class TransformersGrounder(DetectorGrounder):
     """What the model multiplies in; auto is bfloat16 on a GPU (float16 where it lacks that), else float32."""
 
     def problems(self) -> list[str]:
-        try:
-            check_architecture(checkpoints.find(self.model, self.model_revision))
-        except UserError as error:
-            return [str(error)]
-        except ModuleNotFoundError:  # `packages` says so
-            return []
-        return []
+        return problems_of(self.model, self.model_revision, FAMILIES)
 
     def revision(self) -> dict[str, str]:
-        try:
-            model = checkpoints.find(self.model, self.model_revision).revision
-        except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
-            model = ""
-        return {"model": model, **versions()}
+        return revision_of(self.model, self.model_revision)
 
     def _load(self) -> tuple[Detector, str]:
         device = chosen_device(self.device)

@@ -8,7 +8,7 @@ from schemas.errors import UserError
 from stages.grounders.detector import Detector, DetectorClass
 from stages.grounders.phrase_query import OmDetTurboDetector, OwlDetector
 from stages.grounders.token_span import TokenSpanDetector
-from stages.local_models import check_tokenizer, load_model, load_part
+from stages.local_models import check_architecture, check_tokenizer, load_model, load_part
 
 FAMILIES: dict[str, DetectorClass] = {
     "grounding-dino": TokenSpanDetector,
@@ -20,18 +20,9 @@ FAMILIES: dict[str, DetectorClass] = {
 """Which class reads an architecture's output. LLMDet's checkpoints are of type mm-grounding-dino."""
 
 
-def check_architecture(checkpoint: Checkpoint) -> None:
-    """Raises `UserError` for a model that is none of ours."""
-    if checkpoint.model_type not in FAMILIES:
-        raise UserError(
-            f"model {checkpoint.source!r} is of type {checkpoint.model_type!r}, which is not supported; "
-            f"use one of type {', '.join(FAMILIES)}"
-        )
-
-
 def load(checkpoint: Checkpoint, device: str, precision: str) -> Detector:
     """Model, image processor and tokenizer, ready to answer. Raises `UserError` for a broken checkpoint."""
-    check_architecture(checkpoint)
+    check_architecture(checkpoint, FAMILIES)
     model = load_model(checkpoint, "AutoModelForZeroShotObjectDetection")
     image_processor, tokenizer = load_part(checkpoint, _image_processor), load_part(checkpoint, _tokenizer)
     if not tokenizer.is_fast:
