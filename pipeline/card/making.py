@@ -33,8 +33,8 @@ def making(facts: Facts) -> str:
     parts.append(block(yaml.safe_dump(facts.recipe, sort_keys=False, allow_unicode=True), "yaml"))
     made = facts.summary["gritmill"]
     parts.append(
-        f"Made by gritmill {code(made['version'])} with code {code(made['code'])}, fingerprint of the run "
-        f"{code(made['fingerprint'])}, of the files {code(facts.fingerprint)}."
+        f"Made by gritmill {code(made['version'])} with code {code(made['code'])}. Fingerprint of the files: "
+        f"{code(facts.fingerprint)}."
     )
     return "\n\n".join(parts)
 

