@@ -45,6 +45,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "annotations": "stages.grounders.annotations:AnnotationGrounder",
             "glip": "stages.grounders.glip.grounder:GlipGrounder",
             "onnx": "stages.grounders.onnx:OnnxGrounder",
+            "sam3": "stages.grounders.sam3:Sam3Grounder",
             "transformers": "stages.grounders.transformers:TransformersGrounder",
             "generative": "stages.grounders.generative:GenerativeGrounder",
         },

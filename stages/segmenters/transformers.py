@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from schemas import checkpoints
-from schemas.errors import UserError
 from stages import local_models
 from stages.segmenters.canvas import Canvas
 from stages.segmenters.pytorch import TorchSegment
@@ -35,23 +34,14 @@ class TransformersSegmenter(TorchSegment):
     commit where a recipe is to give the same masks next year."""
 
     def problems(self) -> list[str]:
-        try:
-            self._checkpoint()
-        except UserError as error:
-            return [str(error)]
-        except ModuleNotFoundError:  # `packages` says so
-            return []
-        return []
+        return local_models.problems_of(self.model, self.model_revision, TYPES)
 
     def revision(self) -> dict[str, str]:
-        try:
-            model = checkpoints.find(self.model, self.model_revision).revision
-        except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
-            model = ""
-        return {"model": model, **local_models.versions()}
+        return local_models.revision_of(self.model, self.model_revision)
 
     def load(self) -> Any:
-        checkpoint = self._checkpoint()
+        checkpoint = checkpoints.find(self.model, self.model_revision)
+        local_models.check_architecture(checkpoint, TYPES)
         self._canvas = local_models.load_part(checkpoint, canvas_of)
         self._label = checkpoint.label
         return local_models.load_model(checkpoint, "AutoModelForMaskGeneration")
@@ -67,15 +57,6 @@ class TransformersSegmenter(TorchSegment):
             multimask_output=False,
         )
         return found.pred_masks[0], found.iou_scores[0]
-
-    def _checkpoint(self) -> checkpoints.Checkpoint:
-        checkpoint = checkpoints.find(self.model, self.model_revision)
-        if checkpoint.model_type not in TYPES:
-            raise UserError(
-                f"model {self.model!r} is of type {checkpoint.model_type!r}, which makes no masks for boxes; "
-                f"use one of type {', '.join(TYPES)}"
-            )
-        return checkpoint
 
 
 def canvas_of(folder: Path) -> Canvas:

@@ -107,7 +107,7 @@ def edit_config(folder, **changes) -> None:
     [
         (
             lambda f: edit_config(f, model_type="clip"),
-            "which makes no masks for boxes; use one of type sam, ",
+            "of type 'clip', which is not supported; use one of type sam, ",
         ),
         (lambda f: shutil.rmtree(f), "neither a folder nor"),
     ],
