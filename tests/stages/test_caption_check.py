@@ -10,8 +10,11 @@ from stages.caption_check import CaptionCheck, repetition, script_share
 
 
 def check(caption: str, **options) -> int | Reject:
-    (words,) = CaptionCheck(**options).process({"caption": [caption]})["words"]
-    return words
+    """The number of words, or the reason that the engine takes: the first in the order of the columns."""
+    stage = CaptionCheck(**options)
+    judged = stage.process({"caption": [caption]})
+    row = [judged[name][0] for name in stage.writes]
+    return next((value for value in row if isinstance(value, Reject)), judged["words"][0])
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,10 @@ def test_a_drop_says_why_with_value_and_threshold(caption, reject):
     assert check(caption) == reject
 
 
+def test_words_without_a_letter_are_dropped_where_asked():
+    assert check("bolt 8 12 400", min_alphabetic=0.8) == Reject("alphabetic", 0.25, 0.8)
+
+
 @pytest.mark.parametrize(
     ("caption", "options"),
     [
@@ -83,6 +90,27 @@ def test_a_drop_says_why_with_value_and_threshold(caption, reject):
 def test_every_rule_can_be_switched_off(caption, options):
     assert isinstance(check(caption), Reject)
     assert isinstance(check(caption, **options), int)
+
+
+MEASURED = ("characters", "words", "alphabetic", "script_share", "repetition", "boilerplate")
+
+
+@pytest.mark.parametrize(
+    ("caption", "row"),
+    [
+        ("a dog in a field", (16, 5, 1.0, 1.0, 0.0, False)),
+        ("buy buy buy now", (15, 4, 1.0, 1.0, 0.75, False)),
+        ("bolt 8 12 400", (13, 4, 0.25, 1.0, 0.0, False)),
+        ("собака 犬", (8, 2, 1.0, 0.0, 0.0, False)),
+        ("www.example.com", (15, 1, 1.0, 1.0, 0.0, True)),
+        ("!", (1, 0, 0.0, 0.0, 0.0, False)),
+        (" ", (1, Reject("missing"), None, None, None, False)),
+    ],
+)
+def test_measure_says_what_there_is_and_drops_only_what_is_missing(caption, row):
+    found = CaptionCheck(mode="measure").process({"caption": [caption]})
+    assert tuple(found) == MEASURED
+    assert tuple(found[name][0] for name in MEASURED) == row
 
 
 def test_characters_are_counted_even_where_a_caption_is_dropped():
