@@ -1,0 +1,1 @@
+"""Duplicates, exact and near: what makes two images or captions the same, and which of them stays."""
