@@ -27,7 +27,7 @@ lint: $(VENV)/ready
 
 bench: $(VENV)/ready
 	for name in noun_chunks engine_share shard_writing resume_startup memory curation scale \
-	  loader step_time generation honest_loop gpu_kosmos2; do \
+	  loader view step_time generation honest_loop gpu_kosmos2; do \
 	  $(BIN)/python -m tests.bench.$$name || exit 1; done
 
 # torch goes first and alone: its CPU build is enough, and no other package may pull another one in.

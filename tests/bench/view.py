@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+import psutil
 import webdataset
 from PIL import Image
 
@@ -106,6 +107,12 @@ def viewing(folder: Path) -> Iterator[tuple[HTTPConnection, subprocess.Popen[str
         process.wait()
 
 
+def cpu_seconds(pid: int) -> float:
+    """Of a process since its start, on whatever cores."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def ask(connection: HTTPConnection, path: str, **fields: object) -> Any:
     connection.request("GET", f"{path}?{urlencode(fields)}")
     answer = connection.getresponse()
@@ -163,18 +170,24 @@ def main() -> None:
         plain: list[float] = []
         opening: list[float] = []
         knowing: list[float] = []
+        plain_cpu: list[float] = []
+        opening_cpu: list[float] = []
+        knowing_cpu: list[float] = []
         for _ in range(options.repeats):
-            start = time.perf_counter()
+            start, before = time.perf_counter(), time.process_time()
             count = sum(1 for _ in webdataset.WebDataset(shards, shardshuffle=False))
             plain.append(time.perf_counter() - start)
+            plain_cpu.append(time.process_time() - before)
             assert count == options.samples
             start = time.perf_counter()
-            with viewing(folder) as (connection, _):
+            with viewing(folder) as (connection, process):
                 ask(connection, "/page", count=24)
                 opening.append(time.perf_counter() - start)
+                opening_cpu.append(cpu_seconds(process.pid))
                 while not (about := ask(connection, "/about")["lists"]["kept"])["complete"]:
                     pass
                 knowing.append(time.perf_counter() - start)
+                knowing_cpu.append(cpu_seconds(process.pid))
                 assert about["known"] == options.samples
         with viewing(folder) as (connection, process):
             early = [timed(connection, "/page", **{"from": 24 * i, "count": 24})[0] for i in range(PAGES)]
@@ -196,6 +209,7 @@ def main() -> None:
             memory = resident(process.pid)
 
     ratio = statistics.median(opening) / statistics.median(plain)
+    ratio_cpu = statistics.median(opening_cpu) / statistics.median(plain_cpu)
     print_table(
         f"{options.samples:,} samples in {SHARDS} shards, milliseconds; "
         f"the server holds {memory / 2**20:,.0f} MB",
@@ -204,6 +218,9 @@ def main() -> None:
             row("all samples by a webdataset loop", plain),
             row("opened: first page, from the start of the command", opening, f"ratio {ratio:.2f}"),
             row("all samples known, from the start", knowing),
+            row("webdataset loop, CPU time", plain_cpu),
+            row("opened, CPU time", opening_cpu, f"ratio {ratio_cpu:.2f}"),
+            row("all samples known, CPU time", knowing_cpu),
             row("next page, while they become known", early),
             row("page anywhere", jumps),
             row("page anywhere with its 24 thumbnails", whole),
