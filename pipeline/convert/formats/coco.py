@@ -196,11 +196,11 @@ def _grounded_sample(
             outlines = [_outline(points, size) for points in lists(annotation.get("segmentation"))]
             found.add_label(label, box, annotation.get("iscrowd"), outlines)
         else:
-            told = (annotation.get(name) for name in ("model", "query"))
+            model, asked = annotation.get("model"), annotation.get("query")
             drawn = annotation.get("segmentation")
             mask = drawn | {"score": 1.0, "model": HUMAN} if isinstance(drawn, dict) else None
             longer, score = hull([annotation.get("ref_exp")]), annotation.get("score", 1.0)
-            found.add(span, longer, box, score, *told, mask=mask)
+            found.add(span, longer, box, score, model, asked, mask)
     return make_sample(
         key,
         caption,
