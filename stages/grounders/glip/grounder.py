@@ -1,7 +1,7 @@
 """Boxes from GLIP, with the checkpoint files that its authors published."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from schemas.errors import UserError
 from stages.grounders.detecting import DetectorGrounder
 from stages.grounders.detector import Detector
 from stages.grounders.glip import files
-from stages.local_models import Device, chosen_device, load_part, versions
+from stages.local_models import Device, chosen_device, versions
 
 
 class GlipGrounder(DetectorGrounder):
@@ -60,22 +60,30 @@ class GlipGrounder(DetectorGrounder):
         return decides | versions()
 
     def _load(self) -> tuple[Detector, str]:
-        import transformers
-
         from stages.grounders.glip import checkpoint
         from stages.grounders.glip.detector import GlipDetector
 
-        digest, vocabulary = self._digest(), self._vocabulary()
-        tokenizer = load_part(vocabulary, transformers.BertTokenizerFast.from_pretrained)
+        digest, tokenizer = self._digest(), self._tokenizer()
         path = Path(self.model).expanduser()
         model = checkpoint.load(path)
-        if len(tokenizer) > (known := model.vocabulary):
+        if len(tokenizer) != model.vocabulary:
             raise UserError(
-                f"tokenizer {self.tokenizer!r} has {len(tokenizer)} words where {path.name} knows {known}; "
-                "use google-bert/bert-base-uncased"
+                f"tokenizer {self.tokenizer!r} has {len(tokenizer)} words where {path.name} knows "
+                f"{model.vocabulary}; use google-bert/bert-base-uncased"
             )
         detector = GlipDetector(model, tokenizer, chosen_device(self.device), self.max_boxes_per_phrase)
         return detector, f"{path.name}@{digest[:12]}"
+
+    def _tokenizer(self) -> Any:
+        import transformers
+
+        vocabulary = self._vocabulary()
+        pinned = {} if vocabulary.is_local else {"revision": vocabulary.revision}
+        try:
+            return transformers.BertTokenizerFast.from_pretrained(vocabulary.source, **pinned)
+        except Exception as error:  # several libraries have a say in it, each with errors of its own
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(f"tokenizer {self.tokenizer!r} cannot be loaded: {reason}") from error
 
     def _vocabulary(self) -> checkpoints.Checkpoint:
         return checkpoints.find(self.tokenizer, self.tokenizer_revision)

@@ -314,10 +314,40 @@ def test_the_digest_that_is_wanted_is_accepted(folder):
     assert grounder(folder, sha256=stage.revision()["model"]).problems() == stage.problems() == []
 
 
-def test_a_vocabulary_that_is_too_large(folder, tmp_path):
-    bert = tiny_glip.vocabulary(tmp_path / "bert")
+def add_a_word(bert):
     with (bert / "vocab.txt").open("a") as file:
         file.write("zebra\n")
+
+
+VOCABULARIES = {
+    "too large": (add_a_word, "has 41 words where fused.pth knows 40"),
+    "none": (lambda bert: (bert / "vocab.txt").unlink(), "has 5 words|cannot be loaded"),
+    "broken": (lambda bert: (bert / "tokenizer_config.json").write_text("{"), "cannot be loaded"),
+}
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_a_vocabulary_of_another_model(name, folder, tmp_path):
+    change, message = VOCABULARIES[name]
+    bert = tiny_glip.vocabulary(tmp_path / "bert")
+    change(bert)
     stage = GlipGrounder(model=str(folder / "fused.pth"), tokenizer=str(bert))
-    with pytest.raises(UserError, match="has 41 words where fused.pth knows 40"):
+    with pytest.raises(UserError, match=message) as raised:
         stage.setup()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_vocabulary_of_the_hub_is_pinned_to_its_commit(folder, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    commit = "a2bb814dd30d776dcf7e30523b00659f4f141c71"
+    repository = tmp_path / "models--ours--bert"
+    tiny_glip.vocabulary(repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    stage = GlipGrounder(model=str(folder / "fused.pth"), tokenizer="ours/bert")
+    assert stage.revision()["tokenizer"] == commit
+    stage.setup()
+    assert stage._detector.asked("a Dog") == "a dog"
