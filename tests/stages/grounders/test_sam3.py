@@ -1,7 +1,9 @@
 """SAM 3 as a grounder: the real architecture, tiny, with random weights and planted scores."""
 
 import io
+import shutil
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tiny_sam
@@ -33,7 +35,7 @@ def sam3(tmp_path_factory):
     return tiny_sam.save_sam3(tmp_path_factory.mktemp("models") / "tiny-sam3", tokenizer)
 
 
-def loaded(folder, **options) -> Sam3Grounder:
+def loaded(folder, **options) -> Any:
     stage = Sam3Grounder(model=str(folder), **options)
     assert stage.problems() == []
     stage.setup()
@@ -55,7 +57,7 @@ class Bytes:
 
 
 def batch(*rows):
-    columns = {"image": [], "caption": [], "noun_chunks": []}
+    columns: dict[str, list[Any]] = {"image": [], "caption": [], "noun_chunks": []}
     for image, caption, chunks in rows:
         columns["image"].append(image)
         columns["caption"].append(caption)
@@ -97,11 +99,12 @@ def test_each_phrase_gets_the_boxes_of_its_own_question(sam3, monkeypatch) -> No
     asked = plant(stage, monkeypatch, {"a dog": {1: 2.0, 4: 0.0}, "a cat": {2: 1.0}})
     [found] = ground(stage, (Bytes(), "A Dog and a cat", ["A Dog", "a cat"]))
     assert asked == [["a dog", "a cat"]]
-    assert [(f.span, f.phrase, f.score) for f in found] == [
-        (Span(0, 5), "a dog", pytest.approx(0.880797)),
-        (Span(0, 5), "a dog", pytest.approx(0.5)),
-        (Span(10, 15), "a cat", pytest.approx(0.731059)),
+    assert [(f.span, f.phrase) for f in found] == [
+        (Span(0, 5), "a dog"),
+        (Span(0, 5), "a dog"),
+        (Span(10, 15), "a cat"),
     ]
+    assert [f.score for f in found] == pytest.approx([0.880797, 0.5, 0.731059], abs=1e-6)
     for one, query in zip(found, (1, 4, 2), strict=True):
         assert one.box == pytest.approx(Box(query / 10, 0.2, query / 10 + 0.1, 0.6), abs=1e-5)
     assert {f.model.split("@")[0] for f in found} == {"tiny-sam3"}
@@ -145,8 +148,14 @@ def test_what_no_limit_lets_through_is_not_asked(sam3) -> None:
 
 def test_the_image_is_encoded_once_for_all_of_its_phrases(sam3, monkeypatch) -> None:
     stage = loaded(sam3, images_at_once=2)
-    encode, images = stage._detector._encoded, []
-    monkeypatch.setattr(stage._detector, "_encoded", lambda image: images.append(image) or encode(image))
+    encode = stage._detector._encoded
+    images: list[Any] = []
+
+    def counted(image):
+        images.append(image)
+        return encode(image)
+
+    monkeypatch.setattr(stage._detector, "_encoded", counted)
     caption = "a dog, a cat, a man, a hat and a bus"
     ground(stage, *((Bytes(seed), caption, ["a dog", "a cat", "a man", "a hat", "a bus"]) for seed in (0, 1)))
     assert len(images) == 2
@@ -185,8 +194,6 @@ def test_scores_and_boxes_are_those_of_the_library(sam3) -> None:
 
 
 def test_a_broken_checkpoint_is_one_sentence(sam3, tmp_path) -> None:
-    import shutil
-
     folder = tmp_path / "cut"
     shutil.copytree(sam3, folder)
     weights = folder / "model.safetensors"

@@ -126,17 +126,14 @@ def test_masks_of_real_weights_are_those_that_people_drew(sam2, coco_mini, rows)
     instances = json.loads((coco_mini / "instances.json").read_text())
     found, boxes, drawn = [], [], []
     for image in (image for image in instances["images"] if image["id"] in IMAGES):
-        size = image["width"], image["height"]
-        annotations = [
-            a for a in instances["annotations"] if a["image_id"] == image["id"] and not a["iscrowd"]
-        ]
-        asked = [Box.from_xywh_pixels(*a["bbox"], *size).clipped() for a in annotations]
+        width, height = image["width"], image["height"]
+        mine = [a for a in instances["annotations"] if a["image_id"] == image["id"] and not a["iscrowd"]]
+        for x, y, w, h in (a["bbox"] for a in mine):
+            boxes.append(Box.from_xywh_pixels(x, y, w, h, width, height).clipped())
+        asked = boxes[-len(mine) :]
         found += sam2.process(rows((_File(coco_mini / "images" / image["file_name"]), asked)))["masks"][0]
-        boxes += asked
-        drawn += [
-            masks_of_coco.merge(masks_of_coco.frPyObjects(a["segmentation"], *size[::-1]))
-            for a in annotations
-        ]
+        outlines = [masks_of_coco.frPyObjects(a["segmentation"], height, width) for a in mine]
+        drawn += [masks_of_coco.merge(outline) for outline in outlines]
     overlaps = [
         masks_of_coco.iou([mask.segmentation()], [human], [0])[0, 0]
         for mask, human in zip(found, drawn, strict=True)
