@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     """What a model says to one question."""
 
     scores: "Tensor"
-    """[queries, phrases], 0..1, float32 on the CPU."""
+    """[queries, phrases], 0..1, float32 on the CPU; below 0 where a query is no candidate for a phrase."""
     centers: "Tensor"
     """[queries, 4]: centre x, centre y, width, height in 0..1 of the image, or of a square around it
     if the model pads to one (see `Detector.stretch`)."""

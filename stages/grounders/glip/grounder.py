@@ -14,14 +14,15 @@ from stages.local_models import Device, chosen_device, versions
 
 
 class GlipGrounder(DetectorGrounder):
-    """Noun chunks -> candidate boxes by GLIP, with which GRIT was made; see `DetectorGrounder`.
+    """Noun chunks -> candidate boxes by GLIP, with which GRIT was made.
 
     "a dog in a field" asked as "a dog. a field" ->
     [GroundedBox(Span(0, 5), Box(.1, .2, .5, .9), 0.83, "glip_large_model.pth@5bd2...", "a dog"), ...]
 
     A score is the square root of how well a phrase's tokens are met, in the mean, times how well the place
     is centred in its box. Of a phrase's boxes, those that overlap a better one by an IoU of more than 0.6
-    are left out, as in the official code: every place of the image has one.
+    are left out, as in the official code: every place of the image has one. What phrases go through, and how
+    images share a pass, is `DetectorGrounder`'s to say.
     """
 
     packages = {"torch": "grounders", "transformers": "grounders"}

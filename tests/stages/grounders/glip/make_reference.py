@@ -10,7 +10,7 @@ Made with Python 3.11 and torch 2.13.0+cpu, transformers 4.40.2, numpy 2.2.6, mm
 mmcv-lite 2.1.0 and mmdet 3.3.0. mmcv-lite has no operators: the deformable convolution's is compiled from the
 source distribution of onedl-mmcv 2.3.6, which carries mmcv's on, and the suppression is written out below.
 
-    pip download --no-deps --no-binary :all: onedl-mmcv==2.3.6 && tar xf onedl_mmcv-2.3.6.tar.gz
+    pip download --no-deps onedl-mmcv==2.3.6 && tar xf onedl_mmcv-2.3.6.tar.gz
     PYTHONPATH=.:tests/support python tests/stages/grounders/glip/make_reference.py onedl_mmcv-2.3.6
 """
 
