@@ -314,6 +314,9 @@ class _Checker:
             if "masks" in have and "boxes" in named.stage.writes and "masks" not in named.stage.writes:
                 words = "chooses boxes anew, and masks would no longer be theirs; put segment after it"
                 self.mistake(path, f"{named.name} {words}")
+            if "noun_chunks" in have and "caption" in named.stage.writes:
+                words = "rewrites captions, whose characters are counted by now; put it before noun_chunks"
+                self.mistake(path, f"{named.name} {words}")
             for column, kind in named.stage.writes.items():
                 if have.get(column, kind) != kind:
                     self.mistake(path, f"{named.name} writes column {column} with another type than before")

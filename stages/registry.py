@@ -13,6 +13,10 @@ T = TypeVar("T")
 STAGES: dict[str, str] = {
     "image_check": "stages.image_check:ImageCheck",
     "caption_check": "stages.caption_check:CaptionCheck",
+    "contamination": "stages.contamination.stage:Contamination",
+    "language": "stages.filters.language:Language",
+    "profanity": "stages.filters.profanity:Profanity",
+    "personal_data": "stages.filters.personal_data:PersonalData",
     "noun_chunks": "stages.noun_chunks:NounChunks",
     "select_boxes": "stages.select_boxes:SelectBoxes",
     "referring_expressions": "stages.referring_expressions:ReferringExpressions",
@@ -28,6 +32,21 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "none": "stages.context:CaptionContext",
             "annotations": "stages.context:AnnotationContext",
             "grounded": "stages.context:GroundedContext",
+        },
+    ),
+    "deduplicate_captions": (
+        "by",
+        {
+            "exact": "stages.dedup.captions:ExactCaptions",
+            "minhash": "stages.dedup.captions:MinHashCaptions",
+        },
+    ),
+    "deduplicate_images": (
+        "by",
+        {
+            "exact": "stages.dedup.images:ExactImages",
+            "perceptual": "stages.dedup.images:PerceptualImages",
+            "embedding": "stages.dedup.images:EmbeddingImages",
         },
     ),
     "generate": (

@@ -1,8 +1,8 @@
 """Which languages captions are in, by a guess at a few thousand of them.
 
 py3langid goes by byte n-grams and knows 97 languages. Of the 400 captions of coco_mini, ten words each, it
-takes all for English; of texts shorter than `MIN_BYTES` it makes anything ("a dog" is Croatian to it), so
-those are left out. A share of a few per cent says nothing: that is how often it errs on short texts.
+takes all for English; texts too short to tell are left out. A share of a few per cent says nothing: that is
+how often it errs on short texts.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ import importlib.util
 from collections import Counter
 from heapq import heappush, heappushpop
 
+from stages.filters.language import MIN_BYTES, guess
+
 MOST = 2_000
 """Captions that are looked at."""
-MIN_BYTES = 20
-"""Of a caption's UTF-8: some four words of English, seven letters of Japanese."""
 
 
 class SomeCaptions:
@@ -35,6 +35,5 @@ class SomeCaptions:
         """{ISO 639-1 code: captions}; empty where py3langid is not installed."""
         if importlib.util.find_spec("py3langid") is None:
             return Counter()
-        import py3langid
-
-        return Counter(py3langid.classify(caption)[0] for _, caption in self._kept)
+        guesses = (guess(caption) for _, caption in self._kept)
+        return Counter(found.language for found in guesses if found)
