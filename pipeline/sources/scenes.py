@@ -14,16 +14,18 @@ from random import Random
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.sources.base import Part, Source
 from pipeline.sources.scene.captions import Caption, describe
+from pipeline.sources.scene.colours import COLOURS
 from pipeline.sources.scene.layout import Scene, compose
 from pipeline.sources.scene.simple import NOUNS, compose_simple, list_things
 from schemas.columns import SAMPLE_COLUMNS, Annotation, Columns, ImageRef
 
 SCHEME = "scenes:"
 Style = Literal["varied", "simple"]
+Colour = Literal["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"]
 VERSION = 1
 """To be raised whenever the same options would give another layout, caption or picture."""
 
@@ -39,14 +41,25 @@ class _Series(BaseModel):
     min_objects: int = Field(ge=1, le=8)
     max_objects: int = Field(ge=1, le=8)
     style: Style = "varied"
+    colours: tuple[str, ...] = tuple(COLOURS)
+
+    @field_validator("colours", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else value
 
     def uri(self) -> str:
-        return SCHEME + urlencode(self.model_dump(exclude={"style"} if self.style == "varied" else None))
+        said = self.model_dump(exclude_defaults=True) | {"version": self.version}
+        if "colours" in said:
+            said["colours"] = ",".join(self.colours)
+        order = [name for name in type(self).model_fields if name in said]
+        return SCHEME + urlencode({name: said[name] for name in order})
 
     def scene(self, index: int) -> Scene:
         rng = _rng(self.seed, index, "layout")
-        make = compose if self.style == "varied" else compose_simple
-        return make(rng, self.min_objects, self.max_objects)
+        if self.style == "varied":
+            return compose(rng, self.min_objects, self.max_objects)
+        return compose_simple(rng, self.min_objects, self.max_objects, self.colours)
 
     def captions(self, scene: Scene, index: int, count: int) -> list[Caption]:
         say = describe if self.style == "varied" else list_things
@@ -76,6 +89,8 @@ class ScenesSource(Source):
     style: Style = "varied"
     """`varied`: anything goes. `simple`: upright shapes on plain ground, apart from each other, no noun
     twice, and captions that list them all: what a small model can learn from nothing."""
+    colours: tuple[Colour, ...] = Field(default=tuple(COLOURS), min_length=1)
+    """Colours of the objects; fewer than all only for `simple` scenes."""
     captions_per_image: int = Field(default=2, ge=1, le=20)
     """Captions of an image; they differ, but for `simple` ones of few objects."""
     per: Literal["caption", "image"] = "caption"
@@ -89,6 +104,8 @@ class ScenesSource(Source):
             raise ValueError("min_objects is more than max_objects; lower it or raise the other")
         if self.style == "simple" and self.max_objects > len(NOUNS):
             raise ValueError(f"a simple scene has {len(NOUNS)} objects at most; lower max_objects")
+        if self.style == "varied" and set(self.colours) != set(COLOURS):
+            raise ValueError("colours can be chosen for simple scenes only; add style: simple")
         return self
 
     def provides(self) -> dict[str, Any]:

@@ -43,12 +43,12 @@ MIN_CONTRAST = 165
 
 
 @cache
-def visible_on(tone: Tone) -> tuple[str, ...]:
+def visible_on(tone: Tone, among: tuple[str, ...] = tuple(COLOURS)) -> tuple[str, ...]:
     """The colours that stand out from a background."""
     return tuple(
         name
         for name, colour in COLOURS.items()
-        if min(distance(colour, tone.first), distance(colour, tone.second)) >= MIN_CONTRAST
+        if name in among and min(distance(colour, tone.first), distance(colour, tone.second)) >= MIN_CONTRAST
     )
 
 

@@ -6,7 +6,7 @@ Each caption lists every object by size, colour and noun, so that each has an ex
 from random import Random
 
 from pipeline.sources.scene.captions import Caption, Phrase
-from pipeline.sources.scene.colours import TONES, visible_on
+from pipeline.sources.scene.colours import COLOURS, TONES, visible_on
 from pipeline.sources.scene.layout import Background, Scene, Thing, meet, rounded, tight_box
 from schemas.columns import Span
 
@@ -17,11 +17,13 @@ OPENINGS = ("", "", "There is ", "Here we see ", "A picture of ")
 TRIES = 30
 
 
-def compose_simple(rng: Random, min_objects: int, max_objects: int) -> Scene:
-    """A random square scene on a plain background with so many objects, six at most."""
-    tone = rng.choice(TONES)
+def compose_simple(
+    rng: Random, min_objects: int, max_objects: int, among: tuple[str, ...] = tuple(COLOURS)
+) -> Scene:
+    """A random square scene on a plain background with so many objects, six at most, of these colours."""
+    tone = rng.choice([tone for tone in TONES if visible_on(tone, among)])
     count = rng.randint(min_objects, max_objects)
-    colours = visible_on(tone)
+    colours = visible_on(tone, among)
     things: list[Thing] = []
     while len(things) < count:
         things = []  # No room: rare, so starting over is the simplest way out.

@@ -463,6 +463,19 @@ def test_a_simple_scene_is_plain_upright_and_has_no_noun_twice() -> None:
             assert pixels(alone(scene, thing)) > 0
 
 
+def test_simple_scenes_keep_to_the_colours_they_are_given() -> None:
+    columns = read_all(source(count=60, style="simple", max_objects=3, colours=["red", "blue"]))
+    words = {word for caption in columns["caption"] for word in caption.lower().strip(".").split()}
+    assert words & COLOURS.keys() == {"red", "blue"}
+    [uri] = {ref.uri for ref in columns["image"]}
+    assert draw(uri, 0) == draw(uri.replace("red%2Cblue", "red,blue"), 0) != draw(uri.split("&colours")[0], 0)
+
+
+def test_colours_are_for_simple_scenes() -> None:
+    with pytest.raises(ValidationError, match="add style: simple"):
+        source(colours=["red"])
+
+
 def test_a_simple_caption_lists_every_object_with_its_box() -> None:
     columns = read_all(source(count=40, style="simple", max_objects=4, captions_per_image=1))
     openings = set()
