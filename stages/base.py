@@ -62,6 +62,10 @@ class Stage(BaseModel):
         a missing file. One sentence with the fix for each. Must be quick and load no model."""
         return []
 
+    def remarks(self) -> list[str]:
+        """What a user should know before the run though nothing is wrong, one sentence each."""
+        return []
+
     def revision(self) -> dict[str, str]:
         """Whatever else decides the result, for the fingerprint and the receipts: versions of
         models and libraries, digests of prompt files. Must be quick and load no model."""
