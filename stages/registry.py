@@ -14,6 +14,7 @@ STAGES: dict[str, str] = {
     "image_check": "stages.image_check:ImageCheck",
     "caption_check": "stages.caption_check:CaptionCheck",
     "contamination": "stages.contamination.stage:Contamination",
+    "image_quality": "stages.filters.image_quality:ImageQuality",
     "language": "stages.filters.language:Language",
     "profanity": "stages.filters.profanity:Profanity",
     "personal_data": "stages.filters.personal_data:PersonalData",
