@@ -211,7 +211,7 @@ def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
     samples[4] = (make_sample(4, conversations=[], provenance=[origin]), b"")
     parquet = pq.ParquetFile(io.BytesIO(write("parquet", samples)))
     assert [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)] == [3, 3, 1]
-    optional = ["noun_chunks", "ref_exps", "boxes", "conversations", "provenance"]
+    optional = ["noun_chunks", "ref_exps", "boxes", "masks", "conversations", "provenance"]
     absent = dict.fromkeys(optional)
     rows = parquet.read(use_threads=False).to_pylist()
     assert rows == [absent | to_record(sample) for sample, _ in samples]
