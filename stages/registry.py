@@ -20,6 +20,7 @@ STAGES: dict[str, str] = {
     "language": "stages.filters.language:Language",
     "profanity": "stages.filters.profanity:Profanity",
     "personal_data": "stages.filters.personal_data:PersonalData",
+    "balance_origins": "stages.balance_origins:BalanceOrigins",
     "noun_chunks": "stages.noun_chunks:NounChunks",
     "select_boxes": "stages.select_boxes:SelectBoxes",
     "referring_expressions": "stages.referring_expressions:ReferringExpressions",

@@ -1,0 +1,36 @@
+"""Which member of a cluster of duplicates stays."""
+
+from typing import Any
+
+from schemas.columns import Columns
+
+LARGEST = "largest"
+LOWEST_KEY = "lowest_key"
+_READS = {LARGEST: ("width", "height"), LOWEST_KEY: ()}
+
+
+class ReadsForKeeper:
+    """`reads` of a stage whose option `keep` may name a column: of the class, those read in any case;
+    of a stage, also those that its rule goes by."""
+
+    def __init__(self, *columns: str) -> None:
+        self.columns = columns
+
+    def __get__(self, stage: Any, owner: type) -> tuple[str, ...]:
+        if stage is None:
+            return self.columns
+        further = _READS.get(stage.keep, (stage.keep,))
+        return tuple(dict.fromkeys((*self.columns, *further)))
+
+
+def ranks(part: Columns, keep: str) -> list[float]:
+    """How much speaks for each row; the highest of a cluster stays, of equal ones the lowest key.
+
+    >>> ranks({"width": [640, 320], "height": [480, 240]}, "largest")
+    [307200.0, 76800.0]
+    """
+    if keep == LOWEST_KEY:
+        return [0.0] * len(part["key"])
+    if keep == LARGEST:
+        return [float(width * height) for width, height in zip(part["width"], part["height"], strict=True)]
+    return [float("-inf") if value is None else float(value) for value in part[keep]]
