@@ -37,11 +37,11 @@ class Segment(Stage):
     segmenter: str
     """What makes the masks."""
     min_predicted_iou: float = Field(default=0, ge=0, le=1)
-    """Masks that the model itself gives a lower IoU with the truth are left empty. SAM's own generator of
-    masks takes 0.88."""
+    """Masks that the model itself gives a lower IoU with the truth are left empty; 0 keeps all. SAM's
+    own generator of masks takes 0.88."""
     min_stability: float = Field(default=0, ge=0, le=1)
     """Masks that change by more when their threshold is moved are left empty: the IoU of what lies over a
-    logit of 1 with what lies over -1. SAM's own generator of masks takes 0.95."""
+    logit of 1 with what lies over -1; 0 keeps all. SAM's own generator of masks takes 0.95."""
     refine_boxes: bool = False
     """Replaces each box by the smallest one around its mask, if it has one."""
 
@@ -88,7 +88,8 @@ class Segment(Stage):
                 yield Mask.of_pixels(pixels, round(score, 6), self._label)
 
     def _is_good(self, logits: Array, score: float) -> bool:
-        return score >= self.min_predicted_iou and (
+        # Some models predict less than 0: a threshold of 0 is none.
+        return (not self.min_predicted_iou or score >= self.min_predicted_iou) and (
             not self.min_stability or stability(logits) >= self.min_stability
         )
 

@@ -8,6 +8,8 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from schemas.errors import UserError
+from schemas.weights import Weights
+from stages import weight_files
 from stages.segmenters import weights
 from stages.segmenters.base import Segment
 from stages.segmenters.canvas import Array, Canvas
@@ -57,6 +59,9 @@ class OnnxSegmenter(Segment):
             return {"model": weights.label(*self._files()), **versions}
         except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
             return {}
+
+    def loads(self) -> list[Weights]:
+        return [weight_files.weights(self.encoder), weight_files.weights(self.decoder)]
 
     def setup(self) -> None:
         encoder, decoder = self._files()

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from schemas.errors import UserError
-from stages import local_models
+from schemas.weights import Weights
+from stages import local_models, weight_files
 from stages.segmenters import weights
 from stages.segmenters.canvas import Canvas
 from stages.segmenters.pytorch import TorchSegment
@@ -48,6 +49,9 @@ class SegmentAnythingSegmenter(TorchSegment):
             return {"model": weights.label(self._file()), **local_models.versions(), **versions}
         except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
             return {}
+
+    def loads(self) -> list[Weights]:
+        return [weight_files.weights(self.checkpoint)]
 
     def load(self) -> Any:
         path = self._file()

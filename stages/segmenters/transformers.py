@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from schemas import checkpoints
+from schemas.weights import Weights
 from stages import local_models
 from stages.segmenters.canvas import Canvas
 from stages.segmenters.pytorch import TorchSegment
@@ -38,6 +39,9 @@ class TransformersSegmenter(TorchSegment):
 
     def revision(self) -> dict[str, str]:
         return local_models.revision_of(self.model, self.model_revision)
+
+    def loads(self) -> list[Weights]:
+        return [checkpoints.weights(self.model, self.model_revision)]
 
     def load(self) -> Any:
         checkpoint = checkpoints.find(self.model, self.model_revision)

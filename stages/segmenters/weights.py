@@ -1,11 +1,11 @@
 """Weights that are plain files, known by their content."""
 
-import functools
 import hashlib
 import os
 from pathlib import Path
 
 from schemas.errors import UserError
+from stages import weight_files
 
 
 def found(option: str, name: str, wanted: str) -> Path:
@@ -18,12 +18,6 @@ def found(option: str, name: str, wanted: str) -> Path:
 
 def label(*paths: Path) -> str:
     """Name of the first and a short digest of all: `sam_vit_b_01ec64.pth@ec2df6273261`."""
-    digests = [_digest(path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    digests = [weight_files.digest(path) for path in paths]
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return f"{paths[0].name}@{whole[:12]}"
-
-
-@functools.cache
-def _digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -139,6 +139,12 @@ def test_boxes_are_refined_only_where_asked(encoded, rows) -> None:
     assert grounded._replace(box=Box(*BOX)) == given["boxes"][0][0]
 
 
+def test_without_a_threshold_even_what_the_model_gives_less_than_nothing_is_kept(encoded, rows) -> None:
+    stage = Rectangles(score=-0.1).prepare(Canvas(64))
+    [[mask]] = stage.process(rows((encoded(Image.new("RGB", (64, 64))), [BOX])))["masks"]
+    assert mask.area and mask.score == -0.1
+
+
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_what_is_no_number_is_an_error(score, encoded, rows) -> None:
     stage = Rectangles(score=score).prepare(Canvas(64))

@@ -41,7 +41,7 @@ def loaded(path) -> SegmentAnythingSegmenter:
     return stage
 
 
-@pytest.mark.parametrize("size", [(160, 96), (96, 160)])
+@pytest.mark.parametrize("size", [(640, 400), (400, 640)])
 def test_masks_are_those_of_its_own_predictor(size, checkpoint, encoded, noise, rows) -> None:
     picture = noise(*size)
     [masks] = loaded(checkpoint).process(rows((encoded(picture), BOXES)))["masks"]
