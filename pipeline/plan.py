@@ -227,7 +227,8 @@ def make_plan(job: Job, parts: Parts) -> Plan:
     """Lays out the steps of a job. A step's fingerprint covers its options, its code and that of
     all it imports, the revision of its model and prompts, and the fingerprint of what feeds it."""
     source = job.source
-    feeding = digest(source.model_dump(mode="json"), code_digest(type(source).__module__))
+    code = [code_digest(type(one).__module__) for one in (source, *source.within())]
+    feeding = digest(source.model_dump(mode="json"), *code)
     steps = [Step("source", "source", feeding, Resources(1, 0), source.provides())]
     assign = AssignShards(
         shard_size=job.output.shard_size,
