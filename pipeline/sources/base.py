@@ -26,6 +26,10 @@ class Source(BaseModel):
     type: str
     """Which source this is."""
 
+    def within(self) -> "list[Source]":
+        """The sources that it reads from, and those within them; their code counts as its own."""
+        return []
+
     def problems(self) -> list[str]:
         """Mistakes that need a look at the machine, such as a file that is not there; a sentence each."""
         return []

@@ -11,6 +11,7 @@ SOURCES: dict[str, str] = {
     "table": "pipeline.sources.table:TableSource",
     "folder": "pipeline.sources.folder:FolderSource",
     "scenes": "pipeline.sources.scenes:ScenesSource",
+    "mix": "pipeline.sources.mix:MixSource",
 }
 
 
