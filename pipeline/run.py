@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.last_run import remember
 from pipeline.ledger import Ledger
 from pipeline.lock import locked
 from pipeline.output.finish import SUMS, claim, drop_stale, finish, is_written
@@ -68,6 +69,7 @@ def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | 
         work.write(RECORDED, record(job.data, work=True))
         if not work.exists(plan.parts_file):
             parts.save(work, plan.parts_file)
+        remember(plan, work)
         runner.start(
             functools.partial(
                 Worker, plan.steps, job.source, work, plan.parts_file, output, job.output.formats

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, need
+from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, need
 
 
 def report(
@@ -14,13 +14,12 @@ def report(
     seed: Annotated[int, typer.Option(help="Another one draws other samples.")] = 0,
     set_: SetOption = None,
     work: WorkOption = None,
-    limit: LimitOption = None,
 ) -> None:
     """Write report.html beside the dataset: funnel, distributions, scores, samples kept and dropped."""
     need("vl_convert", "report", "which draws the charts")
     from pipeline.report import Choice, find_run, write_report
 
-    run = find_run(recipe, set_ or [], work, limit)
+    run = find_run(recipe, set_ or [], work)
     if run.missing:
         typer.echo(f"Dropped samples are left out: {run.missing}.", err=True)
     typer.echo(write_report(run, Choice(kept=samples, dropped=dropped, seed=seed)))

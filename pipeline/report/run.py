@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.compare import model_directory
+from pipeline.last_run import last_run
 from pipeline.output.finish import STATS, SUMS
-from pipeline.plan import Parts, Plan, make_plan
+from pipeline.plan import Plan
 from pipeline.receipts import Total
 from pipeline.recipes import RecipeError, find_recipe, load_recipe
-from pipeline.run import limited, work_directory
+from pipeline.run import work_directory
 from pipeline.status import status
 from pipeline.store import Store
 from pipeline.yaml_lines import load as load_yaml
@@ -43,9 +44,7 @@ class Run:
     """Why `stages` is None."""
 
 
-def find_run(
-    name: str, overrides: Sequence[str] = (), work: str | None = None, limit: int | None = None
-) -> Run:
+def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) -> Run:
     """A run by its recipe, its output folder or its work folder.
 
     A dataset that was moved away from its source and its work folder is still a run. Raises `UserError`
@@ -56,13 +55,12 @@ def find_run(
     except RecipeError as error:
         return _dataset_alone(name, error)
     output, folder = Store(job.output.dir), Store(work_directory(job, work))
-    stages, totals, missing = None, {}, f"the work folder {folder.root} is not there"
-    if not folder.is_empty():
-        stages = Stages(make_plan(job, Parts.of(limited(job, limit))), folder)
+    stages, totals, missing = None, {}, ""
+    try:
+        stages = Stages(last_run(folder), folder)
         totals = {step.name: step.total for step in status(stages.plan, folder) if step.done}
-    if stages and not totals:
-        missing = f"{folder.root} has no results of this recipe by this version of the code"
-        stages = None
+    except UserError as error:
+        missing = str(error)
     is_finished = output.exists(SUMS)
     if not is_finished and stages is None:
         raise UserError(f"{name} has not been run: {missing}. `pipeline run {name}` makes it.")
@@ -70,7 +68,7 @@ def find_run(
     if is_finished:
         totals, versions = _recorded(output)
     model = Store(model_directory(job))
-    return Run(job.name, output, model, stages, totals, versions, is_finished, "" if stages else missing)
+    return Run(job.name, output, model, stages, totals, versions, is_finished, missing)
 
 
 def _dataset_alone(name: str, error: RecipeError) -> Run:

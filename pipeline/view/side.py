@@ -1,12 +1,11 @@
 """What the user wants to look at, by whatever name: a run, tars, or a file of another format."""
 
-import posixpath
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import files
-from pipeline.plan import Parts, Plan, make_plan
-from pipeline.recipes import RECORDED, Job, load_recipe
+from pipeline.last_run import last_run
+from pipeline.recipes import RECORDED, load_recipe
 from pipeline.run import work_directory
 from pipeline.store import Store
 from pipeline.verify.locate import find_shards
@@ -66,7 +65,7 @@ def _run(name: str) -> Side:
     try:
         job = load_recipe(name)
         work = Store(work_directory(job, None))
-        plan = _plan_of(job, work)
+        plan = last_run(work)
     except UserError as error:
         note = f"What was dropped is not shown: {error}"
         return Side(name, ShardSamples(find_shards([name])), own_notes=[note])
@@ -82,33 +81,3 @@ def _shards_of(output: str) -> list[str]:
         return find_shards([output])
     except (UserError, FileNotFoundError):
         return []
-
-
-def _plan_of(job: Job, work: Store) -> Plan:
-    """The plan whose results lie in the work folder. Raises `UserError` if there is none.
-
-    The parts are taken from there, since a run may have had a limit and a source may be gone.
-    """
-    recorded = [n for n in work.names() if n.startswith("parts-") and posixpath.splitext(n)[1] == ".arrow"]
-    plans = [make_plan(job, Parts.load(work, name)) for name in recorded]
-    plans += [found for plan in plans[:1] if (found := _of_another_version(plan, work))]
-    for plan in sorted(plans, key=lambda plan: -len(work.names(plan.steps[plan.write].folder))):
-        if work.names(plan.steps[0].folder):
-            return plan
-    raise UserError(f"{work.root} holds no results of this recipe, as this version of gritmill runs it")
-
-
-def _of_another_version(plan: Plan, work: Store) -> Plan | None:
-    """The plan with the fingerprints of what lies in the work folder, where there is one of each step.
-
-    A change of our code changes fingerprints, and results of before are still worth a look.
-    """
-    found: dict[str, list[str]] = {}
-    for path in work.fs.ls(work.path, detail=False):
-        name, _, fingerprint = posixpath.basename(path).rpartition("-")
-        found.setdefault(name, []).append(fingerprint)
-    names = {step: step.folder.removesuffix(f"-{step.fingerprint}") for step in plan.steps}
-    if any(len(found.get(name, [])) > 1 for name in names.values()):
-        return None
-    steps = [replace(s, fingerprint=found.get(name, [s.fingerprint])[0]) for s, name in names.items()]
-    return replace(plan, steps=tuple(steps))

@@ -40,21 +40,12 @@ def test_a_run_by_any_of_its_names(runs, name):
     assert len(side.kept.rows) == 3 and side.dropped is not None
 
 
-def test_results_of_another_version_of_the_code_are_shown(runs, tmp_path):
-    work, output = tmp_path / "out.work", tmp_path / "out"
-    shutil.copytree(f"{runs[0]}.work", work)
-    shutil.copytree(runs[0], output)
-    for recipe in (work / "recipe.yaml", output / "recipe.yaml"):
-        recipe.write_text(recipe.read_text().replace(str(runs[0]), str(output)))
-    for folder in work.glob("*-????????????????"):
-        folder.rename(folder.with_name(folder.name[:-16] + "0123456789abcdef"))
-    side = open_side(str(output))
+def test_results_of_another_version_of_the_code_are_shown(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.plan.code_digest", lambda module: f"another {module}")
+    side = open_side(str(runs[0]))
     assert side.dropped is not None
     side.dropped.grow(math.inf)
     assert len(side.dropped.rows) == 2
-    shutil.copytree(next(work.glob("ground-*")), work / "ground-aaaaaaaaaaaaaaaa")
-    side = open_side(str(output))  # two results of a step: which of them it was cannot be told
-    assert side.dropped is None and "holds no results" in side.notes[0]
 
 
 def test_a_dataset_that_lost_its_source_is_shown_with_a_note(runs, tmp_path):
