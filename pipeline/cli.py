@@ -12,6 +12,7 @@ from pipeline.commands.convert import convert
 from pipeline.commands.dialects import dialects
 from pipeline.commands.doctor import doctor
 from pipeline.commands.evaluate import evaluate
+from pipeline.commands.fingerprint_set import fingerprint_set
 from pipeline.commands.plan import plan
 from pipeline.commands.push import push
 from pipeline.commands.report import report
@@ -51,6 +52,7 @@ app.command()(report)
 app.command()(card)
 app.command()(push)
 app.command()(convert)
+app.command()(fingerprint_set)
 app.command()(doctor)
 app.command()(dialects)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.card.facts import Facts
+from pipeline.card.guard import guard
 from pipeline.stats.languages import MOST as CAPTIONS
 from pipeline.stats.table import number, share
 
@@ -26,6 +27,7 @@ def limits(facts: Facts) -> Iterator[str]:
             "Conversations were written by a language model and checked by rules only. They may tell of what "
             "the image does not show."
         )
+    yield from guard(facts)
     yield "Captions are as the source has them: they may be wrong, and leave most of an image out."
     yield "None of gritmill's stages looks for faces, names, or offensive content."
     if stats.languages:

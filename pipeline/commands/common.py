@@ -43,6 +43,13 @@ def planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limi
     return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))
 
 
+def echo_remarks(job: Any) -> None:
+    """What stages have to say of a recipe in which nothing is wrong."""
+    for named in job.stages:
+        for remark in named.stage.remarks():
+            typer.echo(f"note: {named.name}: {remark}", err=True)
+
+
 def need(package: str, extra: str, otherwise: str) -> None:
     """Raises `UserError`, which names the extra, if the package is not there."""
     if importlib.util.find_spec(package) is None:

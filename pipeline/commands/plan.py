@@ -3,16 +3,25 @@
 import typer
 from rich.table import Table
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, planned
+from pipeline.commands.common import (
+    LimitOption,
+    RecipeArgument,
+    SetOption,
+    WorkOption,
+    console,
+    echo_remarks,
+    planned,
+)
 
 
 def plan(
     recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
 ) -> None:
-    """Show parts, stages, what is done and what would run, and what calls of a language model will cost."""
+    """Show what a run would do: parts, steps, what is done, weights to load, and the cost of calls."""
     the_plan, store = planned(recipe, set_, work, limit)
     from pipeline.estimates import cost_table, estimate_cost
     from pipeline.status import status as look
+    from pipeline.weights import weights_of
 
     hints = [unit.spec.get("rows") for unit in the_plan.parts]
     known = sum(h for h in hints if isinstance(h, int))
@@ -34,6 +43,11 @@ def plan(
         if step.versions:
             versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
             typer.echo(f"{step.name}: {versions}")
+    if found := weights_of(the_plan.job):
+        typer.echo("\nWeights")
+        for line in (line for one in found for line in one.lines()):
+            typer.echo(line)
+    echo_remarks(the_plan.job)
     if cost := estimate_cost(the_plan):
         typer.echo()
         console.print(cost_table(cost))

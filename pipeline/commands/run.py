@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, need
+from pipeline.commands.common import (
+    LimitOption,
+    RecipeArgument,
+    SetOption,
+    WorkOption,
+    console,
+    echo_remarks,
+    need,
+)
 from pipeline.commands.evaluate import score_model
 from pipeline.commands.train import Engine, fit_model
 from schemas.errors import UserError
@@ -52,6 +60,7 @@ def run(
     from pipeline.store import Store
 
     job = load_recipe(recipe, set_ or [])
+    echo_remarks(job)
     folder = work_directory(job, work)
     chosen: Runner
     if runner is RunnerName.ray:
