@@ -1,11 +1,15 @@
 """`train: {model: tiny}`: LLaVA's architecture, small enough for a CPU, from scratch.
 
-CLIP's encoder over 8 x 8 patches of a 64-pixel picture, a projection, a Llama of three layers: 0.8 million
+CLIP's encoder over 8 x 8 patches of a 64-pixel picture, a projection, a Llama of four layers: 0.9 million
 parameters. Its tokenizer is learnt from the conversations that it will be trained on.
 
 What lets it learn to point within minutes: positions of patches, and tokens of coordinates, begin as
 sinusoids of their place (Vaswani et al., 2017), so that near places look alike before anything is learnt;
-all other weights begin larger than the library's 0.02, which is meant for widths of a thousand.
+all other weights begin larger than the library's 0.02, which is meant for widths of a thousand, and
+embeddings larger still, so that words are not drowned by what attention adds to them; the language model
+sees each patch twice, as it is and as the encoder has it (LLaVA's list of feature layers), because the
+encoder forgets what finding things does not need at first, such as colours. docs/training.md has the
+measurements.
 """
 
 import math
@@ -29,8 +33,10 @@ VOCABULARY = 512
 TEXTS = 2000
 """So many samples, spread over all, teach the tokenizer its words."""
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", IMAGE, "USER:", "ASSISTANT:")
-ROPE_THETA = 1000.0
-"""A tenth of the library's: sequences are a tenth as long."""
+ROPE_THETA = 100_000.0
+"""Ten times the library's: most of a head then compares what things look like, however far apart."""
+EMBEDDING_STD = 0.5
+"""As large as what the picture's encoder gives; the last norm begins small instead."""
 WAVES = 4
 """The finest sinusoid has 2**WAVES half periods over the picture."""
 
@@ -47,10 +53,12 @@ class TinyOptions(BaseModel):
     width: int = Field(default=128, ge=16, multiple_of=16)
     """Of both transformers."""
     heads: int = Field(default=4, ge=1)
-    """Attention heads of a layer."""
-    vision_layers: int = Field(default=2, ge=1)
+    """Attention heads of a layer of the language model."""
+    vision_heads: int = Field(default=2, ge=1)
+    """Attention heads of a layer of the picture's encoder."""
+    vision_layers: int = Field(default=1, ge=1)
     """Layers of the picture's encoder."""
-    layers: int = Field(default=3, ge=1)
+    layers: int = Field(default=4, ge=1)
     """Layers of the language model."""
     std: float = Field(default=0.06, gt=0)
     """Standard deviation of the weights at the beginning."""
@@ -132,15 +140,12 @@ def _model(tokenizer: Any, options: TinyOptions, dialect: Dialect, max_length: i
     import torch
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-    shape = {
-        "hidden_size": options.width,
-        "intermediate_size": 2 * options.width,
-        "num_attention_heads": options.heads,
-    }
+    shape = {"hidden_size": options.width, "intermediate_size": 2 * options.width}
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in _IDS.items()}
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
             **shape,
+            num_attention_heads=options.vision_heads,
             num_hidden_layers=options.vision_layers,
             image_size=options.side,
             patch_size=options.patch,
@@ -150,6 +155,7 @@ def _model(tokenizer: Any, options: TinyOptions, dialect: Dialect, max_length: i
         text_config=LlamaConfig(
             **shape,
             **ids,
+            num_attention_heads=options.heads,
             vocab_size=len(tokenizer),
             num_hidden_layers=options.layers,
             max_position_embeddings=max_length,
@@ -159,7 +165,7 @@ def _model(tokenizer: Any, options: TinyOptions, dialect: Dialect, max_length: i
             tie_word_embeddings=True,
         ),
         image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
-        vision_feature_layer=-1,
+        vision_feature_layer=[0, -1],
         vision_feature_select_strategy="default",
         image_seq_length=(options.side // options.patch) ** 2,
         tie_word_embeddings=True,
@@ -184,6 +190,8 @@ def _begin(model: Any, options: TinyOptions) -> None:
             torch.nn.init.normal_(weight, std=options.std)
         elif name.endswith(("q_proj.bias", "k_proj.bias", "v_proj.bias", "o_proj.bias")):
             torch.nn.init.zeros_(weight)
+    torch.nn.init.normal_(model.get_input_embeddings().weight, std=EMBEDDING_STD)
+    torch.nn.init.constant_(model.model.language_model.norm.weight, options.std / EMBEDDING_STD)
 
 
 def _place(model: Any, tokenizer: Any, options: TinyOptions, dialect: Dialect) -> None:
@@ -196,13 +204,13 @@ def _place(model: Any, tokenizer: Any, options: TinyOptions, dialect: Dialect) -
     x = waves.expand(side, side, -1)
     y = waves[:, None].expand(side, side, -1)
     positions = next(m for name, m in model.named_modules() if name.endswith("position_embedding"))
-    positions.weight[1:] = 0.5 * torch.cat([x, y], dim=2).flatten(0, 1)
+    positions.weight[1:] = torch.cat([x, y], dim=2).flatten(0, 1)
     numbers = dialect.numbers.all()
     bins = [t for t in dialect.tokens() if any(c.isdigit() for c in t)]
     if len(bins) == len(numbers):
         places = (torch.arange(len(bins)) + 0.5) / len(bins)
         rows = tokenizer.convert_tokens_to_ids(bins)
-        scale = options.std * math.sqrt(2)
+        scale = EMBEDDING_STD * math.sqrt(2)
         model.get_input_embeddings().weight[rows] = scale * _waves(places, options.width)
 
 
