@@ -55,7 +55,7 @@ def test_the_wheel_holds_what_the_checkout_does_and_nothing_else(wheel: Path) ->
         path.relative_to(ROOT).as_posix()
         for package in packages
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".txt", ".yaml")
+        if path.suffix in (".py", ".txt", ".yaml", ".css", ".html", ".js")
     }
     assert {"pipeline/cli.py", "prompts/abstract_nouns.txt", "recipes/grit.yaml"} <= wanted
     with zipfile.ZipFile(wheel) as archive:
