@@ -15,6 +15,9 @@ STAGES: dict[str, str] = {
     "caption_check": "stages.caption_check:CaptionCheck",
     "contamination": "stages.contamination.stage:Contamination",
     "image_quality": "stages.filters.image_quality:ImageQuality",
+    "text_area": "stages.filters.text_area:TextArea",
+    "nudenet": "stages.filters.nudenet:NudeNet",
+    "image_text_similarity": "stages.filters.image_text_similarity:ImageTextSimilarity",
     "licence": "stages.filters.licence:Licence",
     "opt_out": "stages.filters.opt_out:OptOut",
     "language": "stages.filters.language:Language",
@@ -22,6 +25,7 @@ STAGES: dict[str, str] = {
     "personal_data": "stages.filters.personal_data:PersonalData",
     "balance_origins": "stages.balance_origins:BalanceOrigins",
     "noun_chunks": "stages.noun_chunks:NounChunks",
+    "concept_balance": "stages.concept_balance:ConceptBalance",
     "select_boxes": "stages.select_boxes:SelectBoxes",
     "referring_expressions": "stages.referring_expressions:ReferringExpressions",
     "verify_boxes": "stages.verify_boxes:VerifyBoxes",
@@ -73,6 +77,14 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "sam3": "stages.grounders.sam3:Sam3Grounder",
             "transformers": "stages.grounders.transformers:TransformersGrounder",
             "generative": "stages.grounders.generative:GenerativeGrounder",
+        },
+    ),
+    "image_score": (
+        "score",
+        {
+            "aesthetic": "stages.filters.image_score:Aesthetic",
+            "nsfw": "stages.filters.image_score:Nsfw",
+            "watermark": "stages.filters.image_score:Watermark",
         },
     ),
     "segment": (

@@ -1,6 +1,7 @@
 """Captions that come more than once."""
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from stages.dedup.components import Components
 from stages.dedup.texts import normalised
 
 
-def columns(captions: list[str], **further: list[object]) -> dict[str, list[object]]:
+def columns(captions: list[str], **further: list[Any]) -> dict[str, list[Any]]:
     return {"key": [f"k{i}" for i in range(len(captions))], "caption": [*captions], **further}
 
 
@@ -51,7 +52,11 @@ def test_measuring_drops_nothing():
 
 @pytest.mark.parametrize(("keep", "stays"), [("lowest_key", "k0"), ("largest", "k1"), ("similarity", "k2")])
 def test_the_keeper_follows_the_rule(keep, stays):
-    further = {"width": [10, 40, 20], "height": [10, 30, 30], "similarity": [None, 0.1, 0.3]}
+    further: dict[str, list[Any]] = {
+        "width": [10, 40, 20],
+        "height": [10, 30, 30],
+        "similarity": [None, 0.1, 0.3],
+    }
     stage = ExactCaptions(keep=keep)
     out = run_in_parts(stage, columns(["a dog"] * 3, **further), 2)
     assert set(out["caption_cluster"]) == {stays}
