@@ -245,6 +245,7 @@ def make_plan(job: Job, parts: Parts) -> Plan:
             revision,
             feeding,
         ]
+        identity += [code_digest(type(inner).__module__) for inner in stage.within()]
         if isinstance(stage, GlobalStage):
             identity.append(parts.digest)
         feeding = digest(identity)

@@ -269,9 +269,10 @@ class _Checker:
             self.mistake(path, str(error))
             return None
         stage = self._validated(cls, {k: v for k, v in options.items() if k != "as"}, path, name)
-        if stage is not None and self._has_packages(cls.packages, path, name):
-            for problem in stage.problems():
-                self.mistake(path, f"{name}: {problem}")
+        for one in [] if stage is None else [stage, *stage.within()]:
+            if self._has_packages(one.packages, path, name):
+                for problem in one.problems():
+                    self.mistake(path, f"{name}: {problem}")
         return stage
 
     def _has_packages(self, packages: dict[str, str], path: yaml_lines.Path, who: str) -> bool:
@@ -313,6 +314,10 @@ class _Checker:
                     self.mistake(path, f"{named.name} reads column {column}, {_who_writes(column)}")
             if "masks" in have and "boxes" in named.stage.writes and "masks" not in named.stage.writes:
                 words = "chooses boxes anew, and masks would no longer be theirs; put segment after it"
+                self.mistake(path, f"{named.name} {words}")
+            keeps_boxes = "boxes" not in named.stage.writes or "masks" in named.stage.writes
+            if "box_checks" in have and not (keeps_boxes or "box_checks" in named.stage.writes):
+                words = "chooses boxes anew, and their checks would be lost; put verify_boxes after it"
                 self.mistake(path, f"{named.name} {words}")
             if "noun_chunks" in have and "caption" in named.stage.writes:
                 words = "rewrites captions, whose characters are counted by now; put it before noun_chunks"

@@ -86,6 +86,20 @@ def _grounded(value: Any, caption: str) -> Iterator[str]:
     yield from _rest(len(value) - len(best))
 
 
+def _dropped(value: Any, caption: str) -> Iterator[str]:
+    for lost in value[:_MOST_BOXES]:
+        [place] = _grounded([lost["box"]], caption)
+        yield f"{place}: {lost['reason']} {lost['value']}, threshold {lost['threshold']}"
+    yield from _rest(len(value) - _MOST_BOXES)
+
+
+def _checks(value: Any, caption: str) -> Iterator[str]:
+    """A line for each box, in the order of `boxes`."""
+    for checks in value[:_MOST_BOXES]:
+        yield ", ".join(f"{c['check']} {c['value']}{'' if c['passed'] else ' (failed)'}" for c in checks)
+    yield from _rest(len(value) - _MOST_BOXES)
+
+
 def _annotations(value: Any, caption: str) -> Iterator[str]:
     for annotation in value[:_MOST_BOXES]:
         crowd = " (a crowd)" if annotation.get("crowd") else ""
@@ -144,6 +158,8 @@ _SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
     "ref_exps": _spans,
     "candidates": _grounded,
     "boxes": _grounded,
+    "box_checks": _checks,
+    "dropped_boxes": _dropped,
     "annotations": _annotations,
     "context_regions": _annotations,
     "conversations": _conversations,

@@ -8,7 +8,7 @@ A column's type is an ordinary annotation: `str`, `int`, `float`, `bool`, a `Nam
 """
 
 from itertools import accumulate, chain
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ import pyarrow as pa
 from schemas.boxes import Box
 
 Columns = dict[str, list[Any]]
+
+TOGETHER = " + "
+"""Between the names of the models that found a box together."""
 
 
 class Span(NamedTuple):
@@ -89,9 +92,37 @@ class GroundedBox(NamedTuple):
     score: float
     """The model's own raw score, 0..1; not comparable between models."""
     model: str
-    """Model and revision."""
+    """Model and revision; of several that agreed, all, with `TOGETHER` between."""
     phrase: str
-    """The text that the model was asked for."""
+    """The text that the model was asked for; where several were asked for different ones, all."""
+
+
+Check = Literal["min_area", "max_area", "min_margin", "agreement", "regrounding"]
+"""The checks that a box can go through; `stages/verify_boxes.py` tells of each."""
+
+
+class BoxCheck(NamedTuple):
+    """What a check of a box measured: the second grounder's box overlaps it by an IoU of 0.31.
+
+    >>> BoxCheck("agreement", False, 0.31, 0.5)
+    """
+
+    check: str
+    passed: bool
+    value: float
+    threshold: float
+
+
+class DroppedBox(NamedTuple):
+    """A box that a stage took out of a sample, with the measurement that cost it its place.
+
+    >>> DroppedBox(GroundedBox(Span(0, 5), ...), "agreement", 0.31, 0.5)
+    """
+
+    box: GroundedBox
+    reason: str
+    value: float
+    threshold: float
 
 
 class Reject:

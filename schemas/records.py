@@ -9,6 +9,8 @@
      "captions": ["a wire hanger with a paper cover"], "metadata": "{\"url\":\"https://...\"}"}
 
 `noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing.
+Where it verifies boxes, each entry of `boxes` also says which checks it passed, the same ones everywhere:
+`"checks": {"min_area": true, "agreement": false}`.
 So is `masks` beside them where it segments, `{"size": [693, 1024], "counts": "...", "score": 0.97, "model":
 "..."}` each (`schemas/masks.py`); a mask without a pixel stands where there is no good one.
 `conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it), and after it,
@@ -70,7 +72,7 @@ class Region(NamedTuple):
 def to_record(sample: Mapping[str, Any]) -> Record:
     """The columns of a finished sample -> its record, see the module's example.
 
-    Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, and
+    Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, `masks` and `box_checks`, and
     `conversations: list[Conversation]` and `provenance: list[Provenance]`, parallel, if they are there.
     """
     record: Record = {name: sample[name] for name in ("key", "caption", "width", "height")}
@@ -82,6 +84,9 @@ def to_record(sample: Mapping[str, Any]) -> Record:
             pairs = zip(ref_exps, boxes, strict=True)
             record["ref_exps"] = [Region(span, b.box, b.score).to_item() for span, b in pairs]
         record["boxes"] = [{"model": public_text(b.model), "phrase": b.phrase} for b in boxes]
+        if sample.get("box_checks") is not None:
+            for entry, checks in zip(record["boxes"], sample["box_checks"], strict=True):
+                entry["checks"] = {check.check: check.passed for check in checks}
         if sample.get("masks") is not None:
             pairs = zip(sample["masks"], boxes, strict=True)
             record["masks"] = [mask.to_item() for mask, _ in pairs]

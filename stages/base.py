@@ -71,6 +71,14 @@ class Stage(BaseModel):
         models and libraries, digests of prompt files. Must be quick and load no model."""
         return {}
 
+    def within(self) -> list["Stage"]:
+        """The stages among its options, which it runs itself, and those within them. Their packages,
+        problems and code count as its own; see `stages/nested.py`."""
+        options = [getattr(self, name) for name in type(self).model_fields]
+        values = [value for option in options for value in (option if isinstance(option, list) else [option])]
+        own = [value for value in values if isinstance(value, Stage)]
+        return [stage for one in own for stage in (one, *one.within())]
+
     def setup(self) -> None:
         """Loads what `process` needs. Called once in a worker; what it raises stops the run."""
 

@@ -31,6 +31,15 @@ def coco_mini() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def yolox_nano() -> Path:
+    """A real detector of COCO's categories."""
+    path = SHARED / "models" / "yolox_nano.onnx"
+    if not path.is_file():
+        pytest.skip("needs yolox_nano.onnx, which lies beside the project and is not here")
+    return path
+
+
 def _listed(stages: list[str]) -> list[str]:
     return ["stages:", *(f"  - {stage}" for stage in stages)] if stages else ["stages: []"]
 

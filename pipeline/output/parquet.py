@@ -1,11 +1,12 @@
 """Records as Parquet with GRIT's published columns; the images stay where they are."""
 
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.columns import Check
 from schemas.records import Record, to_record
 
 _REGIONS = pa.list_(pa.list_(pa.float64()))
@@ -17,6 +18,7 @@ _MASK = pa.struct(
         "model": pa.string(),
     }
 )
+_CHECKS = pa.struct({check: pa.bool_() for check in get_args(Check)})
 _PROVENANCE = pa.struct(
     {
         "task": pa.string(),
@@ -37,7 +39,7 @@ SCHEMA = pa.schema(
         "height": pa.int64(),
         "noun_chunks": _REGIONS,
         "ref_exps": _REGIONS,
-        "boxes": pa.list_(pa.struct({"model": pa.string(), "phrase": pa.string()})),
+        "boxes": pa.list_(pa.struct({"model": pa.string(), "phrase": pa.string(), "checks": _CHECKS})),
         "masks": pa.list_(_MASK),
         "image_id": pa.string(),
         "split": pa.string(),

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.stats.languages import SomeCaptions
 from pipeline.stats.read import Read, read_samples
 from pipeline.store import Store
-from schemas.columns import Span
+from schemas.columns import TOGETHER, Span
 from schemas.errors import UserError
 from schemas.records import Record, Region
 from stages.grounders.lexicon.inflection import singulars
@@ -173,7 +173,8 @@ class _Counts:
             self.score.add(expression.score)
             if words := words_of(chunk.span.of(caption)):
                 self.heads[words[-1]] += 1
-        self.box_models.update(box["model"] for box in record.get("boxes", ()))
+        found_by = [box["model"].split(TOGETHER) for box in record.get("boxes", ())]
+        self.box_models.update(model for models in found_by for model in models)
         self.n["boxes"] += len(expressions)
         self.n["spans"] += len(grown)
         self.n["expanded"] += sum(grown.values())

@@ -22,6 +22,7 @@ class _Source(_Strict):
 class _Origin(_Strict):
     model: str
     phrase: str
+    checks: dict[str, bool] = {}
 
 
 class _Record(_Strict):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
+from schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
 from schemas.conversations import Conversation, Turn, from_json
 from schemas.records import Region, to_json, to_record
 from schemas.replies import Provenance
@@ -114,3 +114,10 @@ def test_region_comes_back_from_its_item():
 def test_what_is_no_region(item):
     with pytest.raises(ValueError, match="number"):
         Region.from_item(item)
+
+
+def test_boxes_say_which_checks_they_passed_where_the_recipe_verifies():
+    passed, failed = BoxCheck("agreement", True, 0.8, 0.5), BoxCheck("agreement", False, 0.2, 0.5)
+    record = to_record(SAMPLE | {"box_checks": [[passed], [failed]]})
+    assert [box["checks"] for box in record["boxes"]] == [{"agreement": True}, {"agreement": False}]
+    assert all("checks" not in box for box in to_record(SAMPLE)["boxes"])

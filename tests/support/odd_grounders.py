@@ -4,7 +4,7 @@ import os
 from typing import Literal
 
 from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox
+from schemas.columns import Columns, GroundedBox, Reject
 from schemas.errors import UserError
 from stages.grounders.base import Ground
 
@@ -40,3 +40,15 @@ class Dying(WholeImage):
 class Weightless(WholeImage):
     def setup(self) -> None:
         raise UserError("model 'x' has no weights; fetch it again")
+
+
+class Fixed(Ground):
+    """The same candidates for every sample, or a `Reject`."""
+
+    grounder: Literal["fixed"] = "fixed"
+    candidates: list[GroundedBox] = []
+    reject: str = ""
+
+    def process(self, batch: Columns) -> Columns:
+        found = Reject(self.reject) if self.reject else self.candidates
+        return {"candidates": [found for _ in batch["caption"]]}

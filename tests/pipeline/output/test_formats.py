@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.output.coco import merge
 from pipeline.output.formats import FORMATS, image_extension
 from pipeline.output.webdataset import MAX_STEM, member_stem
+from schemas.columns import BoxCheck
 from schemas.conversations import Conversation, Turn
 from schemas.records import to_record
 from schemas.replies import Provenance
@@ -209,11 +210,17 @@ def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
     samples[3] = (make_sample(3, conversations=[]), b"")
     origin = Provenance("conversation", "openai", "gpt-4o", "3f9a", "b2c4", 812, 143, "stop")
     samples[4] = (make_sample(4, conversations=[], provenance=[origin]), b"")
+    checks = [[BoxCheck("max_area", True, 0.5, 0.9)], [BoxCheck("max_area", False, 0.92, 0.9)]]
+    samples[5] = (make_sample(5, box_checks=checks), b"")
     parquet = pq.ParquetFile(io.BytesIO(write("parquet", samples)))
     assert [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)] == [3, 3, 1]
     optional = ["noun_chunks", "ref_exps", "boxes", "masks", "conversations", "provenance"]
     absent = dict.fromkeys(optional)
     rows = parquet.read(use_threads=False).to_pylist()
+    for row in rows:
+        for box in row["boxes"] or ():
+            made = {name: passed for name, passed in (box.pop("checks") or {}).items() if passed is not None}
+            box.update({"checks": made} if made else {})
     assert rows == [absent | to_record(sample) for sample, _ in samples]
     assert parquet.schema_arrow.names[:6] == [
         "key", "caption", "width", "height", "noun_chunks", "ref_exps",

@@ -312,14 +312,6 @@ def test_cocos_classes_come_along() -> None:
     assert (names[0], names[16], names[62], names[79]) == ("person", "dog", "tv", "toothbrush")
 
 
-@pytest.fixture(scope="module")
-def yolox_nano() -> Path:
-    path = Path(__file__).parents[4] / "shared" / "models" / "yolox_nano.onnx"
-    if not path.is_file():
-        pytest.skip("needs yolox_nano.onnx, which lies beside the project and is not here")
-    return path
-
-
 def test_real_photographs_in_a_batch_rotated_and_alone(yolox_nano: Path, coco_mini: Path) -> None:
     stage = grounder(yolox_nano, None)
     files = sorted((coco_mini / "images").glob("*.jpg"))[:8]

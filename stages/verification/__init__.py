@@ -1,0 +1,1 @@
+"""What `verify_boxes` measures, beside plain geometry."""

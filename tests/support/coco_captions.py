@@ -1,0 +1,15 @@
+"""Real captions of real photographs, as they reach a grounder."""
+
+from pathlib import Path
+
+from pipeline.grounder_bench.questions import ask
+from pipeline.grounder_bench.truth import Truth
+from pipeline.recipes import load_recipe
+from schemas.columns import Columns
+
+
+def chunked(coco_mini: Path, limit: int) -> Columns:
+    """The first samples of coco_mini after the stages of recipes/grit.yaml that come before the grounder."""
+    files = {"images": "images", "captions": "captions.json", "instances": "instances.json"}
+    recipe = load_recipe("grit", [f"source.{name}={coco_mini / file}" for name, file in files.items()])
+    return ask(recipe, Truth.clear, limit).columns
