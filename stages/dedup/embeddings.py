@@ -51,8 +51,9 @@ class ImageTower:
         import transformers
 
         self._device = local_models.chosen_device(device)
+        load = transformers.AutoImageProcessor.from_pretrained
         self._processor = local_models.load_part(
-            checkpoint, lambda folder: transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+            checkpoint, lambda folder: load(folder, backend="pil", trust_remote_code=False)
         )
         self._model = local_models.load_model(checkpoint, "AutoModel").to(self._device)
         self._source = checkpoint.source
@@ -97,9 +98,9 @@ def packed(vector: Vectors) -> bytes:
 
 
 def cosine(a: bytes, b: bytes) -> float:
-    """Of two packed vectors, rounded to what 16 bits can say."""
+    """Of two packed vectors, to the four digits that 16 bits can say."""
     one, other = (np.frombuffer(packed, np.float16).astype(np.float32) for packed in (a, b))
-    return round(float(one @ other), 4)
+    return round(min(1.0, float(one @ other)), 4)
 
 
 def near_pairs(
@@ -141,6 +142,7 @@ def _index(vectors: Any) -> Any:
         faiss.METRIC_INNER_PRODUCT,
     )
     index.cp.seed = 1
+    index.cp.min_points_per_centroid = 1  # or it warns of small sets
     step = max(1, count // (cells * _A_CELL))
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)  # sums in another order would lay out other cells
