@@ -61,9 +61,7 @@ class OptOut(Filter):
                 found.append(_short(entry))
         self._listed = np.unique(np.array(found, np.uint64))
         if not len(self._listed):
-            raise UserError(
-                f"lists {', '.join(self.lists)} have no entry; give one a line"
-            )
+            raise UserError(f"lists {', '.join(self.lists)} have no entry; give one a line")
 
     def measure(self, batch: Columns) -> Columns:
         names = [self._names(*row) for row in zip(*(batch[name] for name in self.reads))]
