@@ -24,13 +24,25 @@ class Finding(NamedTuple):
 _OPTIONAL = {
     "ray": ("ray", "ray", "running on all cores and on clusters"),
     "spacy": ("spacy", "nlp", "noun chunks"),
+    "py3langid": ("py3langid", "nlp", "the languages of captions"),
     "torch": ("torch", "grounders", "detection models and training"),
     "transformers": ("transformers", "grounders", "detection models and training"),
+    "scipy": ("scipy", "grounders", "Grounding DINO and its kin"),
+    "onnxruntime": ("onnxruntime", "onnx", "detection and masks without PyTorch"),
+    "pycocotools": ("pycocotools", "masks", "masks"),
+    "torchvision": ("torchvision", "sam", "the original segment-anything"),
+    "segment_anything": ("segment-anything", "sam", "the original segment-anything"),
+    "phonenumbers": ("phonenumbers", "filters", "telephone numbers in captions"),
+    "faiss": ("faiss-cpu", "dedup", "duplicates by their embeddings"),
+    "rapidocr": ("rapidocr", "ocr", "text in images"),
+    "nudenet": ("nudenet", "nudenet", "nudity and faces in images"),
     "peft": ("peft", "train", "training low-rank adapters"),
     "accelerate": ("accelerate", "train", "training"),
     "openai": ("openai", "llm", "language models behind a server"),
     "huggingface_hub": ("huggingface_hub", "hub", "datasets and models of the Hugging Face Hub"),
     "s3fs": ("s3fs", "s3", "s3:// paths"),
+    "vl_convert": ("vl-convert-python", "report", "charts of the report"),
+    "pycocoevalcap": ("pycocoevalcap", "reg", "METEOR and CIDEr"),
 }
 
 

@@ -4,10 +4,12 @@ import functools
 import hashlib
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from schemas.errors import UserError
+from schemas.weights import Weights
 
 CONTENT = {".jinja", ".json", ".model", ".safetensors", ".txt"}
 """Files that decide what a model says: weights, configuration, vocabulary, chat template. Other weights are
@@ -62,6 +64,45 @@ def fetch(checkpoint: Checkpoint) -> Path:
 
     patterns = [f"*{suffix}" for suffix in sorted(CONTENT)]
     return Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, allow_patterns=patterns))
+
+
+def weights(
+    model: str, revision: str | None, option: str = "model_revision", files: str = "*.safetensors"
+) -> Weights:
+    """What would be loaded for this name and where it is, for `Stage.loads`; downloads none of it.
+
+    `option` is that of the recipe which takes the revision.
+    """
+    pinned = revision is not None and COMMIT.fullmatch(revision) is not None
+    try:
+        found = find(model, revision)
+    except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
+        return Weights(model, "hub", revision or "", "", files, "" if pinned else option)
+    if found.is_local:
+        return Weights(model, "disk", found.revision, found.source, files)
+    return Weights(model, "hub", found.revision, _cached(found), files, "" if pinned else option)
+
+
+def size_on_hub(weights: Weights) -> int | None:
+    """Bytes of the files that matter; None if the hub cannot be reached or does not say."""
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(
+            weights.name, revision=weights.revision, timeout=SECONDS, files_metadata=True
+        )
+    except Exception:  # no connection, which each HTTP library says in its own way
+        return None
+    sizes = [file.size for file in info.siblings or [] if fnmatchcase(file.rfilename, weights.files)]
+    return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+
+
+def _cached(checkpoint: Checkpoint) -> str:
+    """The folder in the hub's cache; empty if it has nothing of this revision."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(checkpoint.source, "config.json", revision=checkpoint.revision)
+    return str(Path(config).parent) if isinstance(config, str) else ""
 
 
 def _model_type(model: str, config: Path) -> str:

@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.columns import Columns
+from schemas.weights import Weights
 
 
 class Stage(BaseModel):
@@ -78,6 +79,10 @@ class Stage(BaseModel):
         values = [value for option in options for value in (option if isinstance(option, list) else [option])]
         own = [value for value in values if isinstance(value, Stage)]
         return [stage for one in own for stage in (one, *one.within())]
+
+    def loads(self) -> list[Weights]:
+        """The models that `setup` loads, for `pipeline plan`. Must be quick, load and download none."""
+        return []
 
     def setup(self) -> None:
         """Loads what `process` needs. Called once in a worker; what it raises stops the run."""

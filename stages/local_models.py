@@ -99,7 +99,11 @@ def load_model(checkpoint: Checkpoint, auto_class: str, **options: Any) -> Any:
     try:
         folder = fetch(checkpoint)
         model, report = getattr(transformers, auto_class).from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, **options
+            folder,
+            use_safetensors=True,
+            trust_remote_code=False,  # left open, it would ask whoever sits at the terminal
+            output_loading_info=True,
+            **options,
         )
     except Exception as error:  # half a dozen libraries have a say in it, each with errors of its own
         raise UserError(f"model {source!r} cannot be loaded: {_why(checkpoint, error)}") from error

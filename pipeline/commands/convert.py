@@ -26,16 +26,22 @@ class FormatName(StrEnum):
 def convert(
     source: Annotated[str, typer.Argument(help="The dataset: a file, a folder or a glob.")],
     target: Annotated[str, typer.Argument(help="A new folder for it.")],
-    to: Annotated[FormatName, typer.Option(help="The format to write.")],
+    to: Annotated[
+        FormatName, typer.Option(metavar="FORMAT", help=f"The format to write: {', '.join(FormatName)}.")
+    ],
     came: Annotated[
-        FormatName | None, typer.Option("--from", help="The format it is in.  [default: what it looks like]")
+        FormatName | None,
+        typer.Option("--from", metavar="FORMAT", help="The format it is in.  [default: what it looks like]"),
     ] = None,
     images: Annotated[
         str | None,
         typer.Option(help="The folder of its images.  [default: where the format has them]"),
     ] = None,
     copy_images: Annotated[
-        bool, typer.Option(" /--no-images", help="Name the images in the files, but do not copy them.")
+        bool,
+        typer.Option(
+            " /--no-images", help="Name the images in the files, but do not copy them.", show_default=False
+        ),
     ] = True,
 ) -> None:
     """Write a dataset in another format, ours or not, and list what that format cannot say."""

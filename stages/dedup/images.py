@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 from schemas import checkpoints
 from schemas.columns import Columns
 from schemas.images import Image
+from schemas.weights import Weights
 from stages import local_models
 from stages.dedup import embeddings, perceptual
 from stages.dedup.base import Deduplicate, Features
@@ -154,6 +155,9 @@ class EmbeddingImages(DeduplicateImages):
 
     def revision(self) -> dict[str, str]:
         return local_models.revision_of(self.model, self.model_revision) | embeddings.versions()
+
+    def loads(self) -> list[Weights]:
+        return [checkpoints.weights(self.model, self.model_revision)]
 
     @property
     def limit(self) -> str:

@@ -9,6 +9,7 @@ from schemas import checkpoints
 from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Reject, Span
 from schemas.images import Image, decode
+from schemas.weights import Weights
 from stages.grounders.answering import Answer, Answerer, Asked
 from stages.grounders.base import Ground
 from stages.grounders.labellers import LABELLERS
@@ -96,6 +97,9 @@ class GenerativeGrounder(Ground):
 
     def revision(self) -> dict[str, str]:
         return revision_of(self.model, self.model_revision)
+
+    def loads(self) -> list[Weights]:
+        return [checkpoints.weights(self.model, self.model_revision)]
 
     def setup(self) -> None:
         import torch

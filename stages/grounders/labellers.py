@@ -56,7 +56,7 @@ class Labeller(ABC):
         """From a folder; images by Pillow on every machine: torchvision's resizing gives other tensors."""
         from transformers import AutoProcessor
 
-        return AutoProcessor.from_pretrained(folder, backend="pil")
+        return AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
 
     @classmethod
     def mended(cls, model: Any) -> Any:

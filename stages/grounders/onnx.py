@@ -1,6 +1,5 @@
 """Boxes from a closed-set detector in an ONNX file, matched to noun chunks by the names of its classes."""
 
-import functools
 import hashlib
 import importlib.metadata
 import os
@@ -13,6 +12,8 @@ import prompts
 from schemas.columns import Columns, GroundedBox, Parse, Span
 from schemas.errors import UserError
 from schemas.images import decode
+from schemas.weights import Weights
+from stages import weight_files
 from stages.grounders.labelled import Ambiguous, LabelGrounder, LabelledBox, matches
 from stages.grounders.yolox import Detector, load
 
@@ -75,6 +76,9 @@ class OnnxGrounder(LabelGrounder):
             found = {}
         return super().revision() | found | versions
 
+    def loads(self) -> list[Weights]:
+        return [weight_files.weights(self.model, "" if self.sha256 else "sha256")]
+
     def setup(self) -> None:
         weights = _weights(self.model).read_bytes()
         digest = hashlib.sha256(weights).hexdigest()
@@ -135,15 +139,7 @@ def _weights(model: str) -> Path:
 
 
 def _digest(model: str) -> str:
-    path = _weights(model)
-    state = path.stat()
-    return _file_digest(path, state.st_size, state.st_mtime_ns)
-
-
-@functools.cache
-def _file_digest(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return weight_files.digest(_weights(model))
 
 
 def _label(model: str, digest: str) -> str:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 from schemas import checkpoints
+from schemas.weights import Weights
 from stages import local_models
 from stages.grounders.detecting import DetectorGrounder
 from stages.grounders.detector import Answer, Detector, Question
@@ -51,6 +52,9 @@ class Sam3Grounder(DetectorGrounder):
 
     def revision(self) -> dict[str, str]:
         return local_models.revision_of(self.model, self.model_revision)
+
+    def loads(self) -> list[Weights]:
+        return [checkpoints.weights(self.model, self.model_revision)]
 
     def _load(self) -> tuple[Detector, str]:
         device = local_models.chosen_device(self.device)
@@ -141,7 +145,7 @@ class Sam3Detector(Detector):
 def _tokenizer(folder: Path) -> Any:
     import transformers
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     local_models.check_tokenizer(tokenizer)
     return tokenizer
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from schemas import checkpoints
+from schemas.weights import Weights
 from stages.grounders.detecting import DetectorGrounder
 from stages.grounders.detector import Detector
 from stages.grounders.token_span import TokenSpanDetector
@@ -49,6 +50,9 @@ class TransformersGrounder(DetectorGrounder):
 
     def revision(self) -> dict[str, str]:
         return revision_of(self.model, self.model_revision)
+
+    def loads(self) -> list[Weights]:
+        return [checkpoints.weights(self.model, self.model_revision)]
 
     def _load(self) -> tuple[Detector, str]:
         device = chosen_device(self.device)

@@ -35,12 +35,12 @@ def _image_processor(folder: Path) -> Any:
     import transformers
 
     # Always Pillow, so that scores do not depend on whether torchvision is installed.
-    return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+    return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
 
 
 def _tokenizer(folder: Path) -> Any:
     import transformers
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     check_tokenizer(tokenizer)
     return tokenizer

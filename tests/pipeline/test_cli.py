@@ -23,8 +23,9 @@ pytestmark = pytest.mark.timeout(120)
 
 Write = Callable[..., Path]
 COMMANDS = [
-    *("run", "plan", "status", "why", "stages", "verify", "doctor"),
-    *("train", "eval", "compare", "retry", "stats", "card", "push", "dialects"),
+    *("run", "plan", "status", "why", "stages", "verify", "doctor", "view", "report", "convert"),
+    *("train", "eval", "compare", "compare-grounders", "retry", "stats", "card", "push", "dialects"),
+    "fingerprint-set",
 ]
 
 
@@ -79,6 +80,13 @@ def sums(folder: Path) -> dict[str, str]:
 
 
 # What it says
+
+
+def test_every_command_is_in_the_list_of_these_tests() -> None:
+    import typer
+
+    group: Any = typer.main.get_command(command_line.app)
+    assert sorted(group.commands) == sorted(COMMANDS)
 
 
 def test_help_names_every_command_with_its_purpose(pipeline: Call) -> None:

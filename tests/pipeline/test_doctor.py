@@ -2,7 +2,9 @@
 
 import importlib.machinery
 import importlib.metadata
+import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import pytest
 from pipeline import doctor
 from pipeline.doctor import Finding, examine
 from pipeline.packaging import check_import_names
+from stages.registry import all_stages
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def test_a_machine_that_has_what_tests_need_is_well() -> None:
     assert list(found) == [
         "python",
         "gritmill",
-        *("ray", "spacy", "torch", "transformers", "peft", "accelerate", "openai", "huggingface_hub", "s3fs"),
+        *doctor._OPTIONAL,
         *("spaCy models", "GPUs", "cores", "disk"),
     ]
     assert found["spacy"] == (True, "spacy", importlib.metadata.version("spacy"))
@@ -62,8 +67,14 @@ def test_what_is_missing_comes_with_the_command_that_brings_it(
 
 
 def test_every_extra_of_the_doctor_s_is_one_of_ours() -> None:
-    known = importlib.metadata.metadata("gritmill").get_all("Provides-Extra") or []
-    assert {extra for _, extra, _ in doctor._OPTIONAL.values()} <= set(known)
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for distribution, extra, _ in doctor._OPTIONAL.values():
+        assert any(distribution == re.split("[=<>]", line)[0] for line in known[extra]), distribution
+
+
+def test_the_doctor_knows_every_package_that_a_stage_asks_for() -> None:
+    asked = {name for cls in all_stages().values() for name in cls.packages}
+    assert asked <= doctor._OPTIONAL.keys()
 
 
 def test_without_torch_nothing_is_said_of_gpus(hide: Callable[..., None]) -> None:

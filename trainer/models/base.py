@@ -74,7 +74,7 @@ class Adapter(ABC):
         """The family's processor, from the Hub or a folder; `options` are those of `from_pretrained`."""
         from transformers import AutoProcessor
 
-        return AutoProcessor.from_pretrained(source, **options)
+        return AutoProcessor.from_pretrained(source, trust_remote_code=False, **options)
 
     @classmethod
     def mended(cls, model: Any) -> Any:

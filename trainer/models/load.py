@@ -86,7 +86,11 @@ def _weights(files: Path, checkpoint: checkpoints.Checkpoint, dtype: str) -> Any
 
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
-            str(files), dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
+            str(files),
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"weights of {checkpoint.source!r} cannot be used: {_one_line(error)}") from error

@@ -13,6 +13,7 @@ from schemas.checkpoints import Checkpoint
 from schemas.conversations import shielded
 from schemas.errors import UserError
 from schemas.images import decode
+from schemas.weights import Weights
 from stages.generate import Generate
 from stages.generation.backends.base import Completion, Fault
 from stages.generation.calls import Caller
@@ -74,6 +75,9 @@ class TransformersGenerate(Generate):
             "model": self._revision(),
             **{name: _version(name) for name in LIBRARIES},
         }
+
+    def loads(self) -> list[Weights]:
+        return [checkpoints.weights(self.model, self.model_revision)]
 
     def make_caller(self) -> Caller:
         import torch
@@ -230,7 +234,10 @@ def _loaded(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
         folder = checkpoints.fetch(checkpoint)
         processor = _processor(folder)
         model = transformers.AutoModelForImageTextToText.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.bfloat16 if device == "cuda" else torch.float32
+            folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.bfloat16 if device == "cuda" else torch.float32,
         )
     except Exception as error:  # half a dozen libraries have a say in it, each with errors of its own
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -247,9 +254,9 @@ def _processor(folder: Path) -> Any:
     import transformers
 
     try:
-        return transformers.AutoProcessor.from_pretrained(folder)
+        return transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     except ImportError:
-        config = transformers.AutoConfig.from_pretrained(folder)
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         base = transformers.PROCESSOR_MAPPING[type(config)]
         # The video processor of its family needs torchvision, and we have no videos.
         attributes = classmethod(lambda cls: ["image_processor", "tokenizer"])

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from schemas import checkpoints
 from schemas.errors import UserError
+from schemas.weights import Weights
+from stages import weight_files
 from stages.grounders.detecting import DetectorGrounder
 from stages.grounders.detector import Detector
 from stages.grounders.glip import files
@@ -59,6 +61,14 @@ class GlipGrounder(DetectorGrounder):
         except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
             decides = {}
         return decides | versions()
+
+    def loads(self) -> list[Weights]:
+        return [
+            weight_files.weights(self.model, "" if self.sha256 else "sha256"),
+            checkpoints.weights(
+                self.tokenizer, self.tokenizer_revision, "tokenizer_revision", files="tokenizer.json"
+            ),
+        ]
 
     def _load(self) -> tuple[Detector, str]:
         from stages.grounders.glip import checkpoint
