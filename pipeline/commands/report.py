@@ -10,12 +10,12 @@ from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, need
 def report(
     recipe: RecipeArgument,
     samples: Annotated[int, typer.Option(min=0, help="Kept samples to show, drawn by lot.")] = 200,
-    dropped: Annotated[int, typer.Option(min=0, help="Dropped samples to show for each reason.")] = 12,
+    dropped: Annotated[int, typer.Option(min=0, help="Dropped samples to show for each reason.")] = 20,
     seed: Annotated[int, typer.Option(help="Another one draws other samples.")] = 0,
     set_: SetOption = None,
     work: WorkOption = None,
 ) -> None:
-    """Write report.html beside the dataset: funnel, distributions, scores, samples kept and dropped."""
+    """Write report.html beside the dataset: funnel, filters, distributions, scores, samples kept and dropped."""
     need("vl_convert", "report", "which draws the charts")
     from pipeline.report import Choice, find_run, write_report
 

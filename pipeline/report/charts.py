@@ -7,10 +7,12 @@ them is a script or a style. Each comes with its numbers, which are its text for
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from pipeline.receipts import Total
 from pipeline.report.html import Html
+from pipeline.report.measured import Measured
 from pipeline.report.survey import AREA_BINS, SCORE_BINS, Counts
 
 Spec = dict[str, Any]
@@ -18,6 +20,7 @@ Rows = Sequence[tuple[str, ...]]
 
 _VERSION = "5.21"
 _MOST_BARS = 40
+_MEASURED_BARS = 32
 _TAIL = 0.995
 """Share of the values that get a bar of their own; a few very long captions would flatten all others."""
 MOST_CONCEPTS = 16
@@ -110,6 +113,75 @@ def scores(counts: Counts, models: Sequence[str]) -> Chart:
     svg = _bars(data, "score", "boxes", {}, {"domain": [0, 1]})
     rows = [(f"{d['from']:.2f}-{d['to']:.2f}", f"{d['n']:,}") for d in data]
     return Chart("Score", says, svg, ("score", "boxes"), rows)
+
+
+def measurement(found: Measured) -> Chart:
+    """Rows by what a filter measured, the dropped ones in another colour, with a line at each threshold."""
+    low, high, width = _shown(found)
+    bars: Counter[tuple[int, str]] = Counter()
+    outside = 0
+    for became, counts in (("kept", found.kept), ("dropped", found.dropped)):
+        for value, n in counts.items():
+            outside += n if not low <= value <= high else 0
+            bars[min(max(int((value - low) // width), 0), _MEASURED_BARS - 1), became] += n
+    data = [
+        {"from": low + i * width, "to": low + (i + 1) * width, "n": n, "became": became}
+        for (i, became), n in sorted(bars.items())
+    ]
+    kept, dropped = found.kept.total(), found.dropped.total()
+    asked = " and ".join(text for text, _ in found.bounds) or "any value"
+    share = dropped / (kept + dropped)
+    says = f"Asked for: {asked}. {kept:,} rows within, {dropped:,} dropped ({share:.1%})."
+    if outside:
+        says += f" The bars at the ends hold {outside:,} beyond."
+    x = {
+        "field": "from",
+        "type": "quantitative",
+        "bin": "binned",
+        "title": found.column,
+        "scale": {"zero": False, "nice": False},
+    }
+    y = {"field": "n", "type": "quantitative", "title": "rows", "axis": {"format": "~s"}}
+    colour = {
+        "field": "became",
+        "type": "nominal",
+        "scale": {"domain": ["kept", "dropped"], "range": [_MAIN, _SECOND]},
+    }
+    spec: Spec = {
+        "layer": [
+            {
+                "data": {"values": data},
+                "mark": {"type": "bar"},
+                "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "color": colour},
+            },
+            {
+                "data": {
+                    "values": [{"threshold": value} for _, value in found.bounds if low <= value <= high]
+                },
+                "mark": {"type": "rule", "color": _INK, "strokeWidth": 1.5, "strokeDash": [4, 3]},
+                "encoding": {"x": {"field": "threshold", "type": "quantitative"}},
+            },
+        ]
+    }
+    rows = [(f"{d['from']:.4g} to {d['to']:.4g}", str(d["became"]), f"{d['n']:,}") for d in data]
+    title = f"{found.step}: {found.column}"
+    return Chart(title, says, _svg(spec), (found.column, "became", "rows"), rows)
+
+
+def _shown(found: Measured) -> tuple[float, float, float]:
+    """The range that all but a few values lie in, with thresholds that are not far off, and the width of a
+    bar. Whole numbers stand in the middle of theirs."""
+    counts = sorted((found.kept + found.dropped).items())
+    total = sum(n for _, n in counts)
+    reached = list(accumulate(n for _, n in counts))
+    low = next(value for (value, _), n in zip(counts, reached, strict=True) if n > (1 - _TAIL) * total)
+    high = next(value for (value, _), n in zip(counts, reached, strict=True) if n >= _TAIL * total)
+    near = [value for _, value in found.bounds if 2 * low - high <= value <= 2 * high - low]
+    low, high = min([low, *near]), max([high, *near])
+    if all(value.is_integer() for value, _ in counts):
+        low, high = math.floor(low) - 0.5, math.ceil(high) + 0.5
+        return low, high, math.ceil((high - low) / _MEASURED_BARS)
+    return low, high, (high - low) / _MEASURED_BARS or 1.0
 
 
 def concepts(counts: Mapping[str, int], coverage: float) -> Chart:

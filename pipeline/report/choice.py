@@ -13,7 +13,7 @@ class Choice:
     """How many samples a report shows, and which."""
 
     kept: int = 200
-    dropped: int = 12
+    dropped: int = 20
     """For each reason of each stage."""
     seed: int = 0
 

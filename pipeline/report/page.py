@@ -14,6 +14,7 @@ from pipeline.report import charts
 from pipeline.report.charts import Chart
 from pipeline.report.dropped import Group
 from pipeline.report.html import Html, join, table, tag
+from pipeline.report.measured import Measured
 from pipeline.report.run import Run
 from pipeline.report.survey import Survey
 from pipeline.report.training import Score, Training
@@ -26,6 +27,8 @@ class Contents(NamedTuple):
     survey: Survey | None
     """None where the dataset is not finished."""
     kept: list[Entry]
+    measured: list[Measured]
+    """What filters measured."""
     groups: list[Group]
     """Of dropped samples."""
     pictures: list[str]
@@ -77,6 +80,7 @@ def _data(contents: Contents) -> str:
 def _body(contents: Contents) -> Iterator[Html]:
     found = [
         ("funnel", "Funnel", _funnel(contents.run)),
+        ("filters", "Filters", _filters(contents.measured)),
         ("distributions", "Distributions", _distributions(contents.survey)),
         ("training", "Training", _training(contents.training)),
         ("samples", "Samples", _samples(contents)),
@@ -153,6 +157,12 @@ def _figure(chart: Chart) -> Html:
         _drawing(chart.svg, f"{chart.title}. {chart.says} The numbers follow."),
         tag("details", tag("summary", "Numbers"), table(chart.header, chart.rows, numbers=numbers)),
     )
+
+
+def _filters(found: Sequence[Measured]) -> Html:
+    if not found:
+        return Html()
+    return tag("div", *(_figure(charts.measurement(one)) for one in found), class_="charts")
 
 
 def _distributions(survey: Survey | None) -> Html:

@@ -8,6 +8,7 @@ from pipeline.gallery.from_record import from_record
 from pipeline.output.finish import SUMS
 from pipeline.report.choice import Choice
 from pipeline.report.dropped import dropped
+from pipeline.report.measured import measured
 from pipeline.report.page import Contents, page
 from pipeline.report.run import Run
 from pipeline.report.survey import Survey, survey
@@ -34,6 +35,7 @@ def gather(run: Run, choice: Choice) -> Contents:
         run=run,
         survey=found,
         kept=list(_kept(found, thumbnails)) if found else [],
+        measured=measured(run),
         groups=dropped(run, choice, thumbnails),
         pictures=thumbnails.uris,
         training=read_training(run.model),
