@@ -43,7 +43,8 @@ class OnnxClassifier:
             raise UserError(f"the model takes {inputs}; give one with a single image, [N, 3, height, width]")
         self._channels_last = shape[1] != 3
         height, width = shape[1:3] if self._channels_last else shape[2:]
-        self._size = tuple(size if isinstance(size, int) else side for size in (width, height))
+        width, height = (size if isinstance(size, int) else side for size in (width, height))
+        self._size: tuple[int, int] = (width, height)
         self._step = shape[0] if isinstance(shape[0], int) else None
         self._session, self._input = session, given[0].name
         self._label, self._activation, self._crop = label, activation, crop
@@ -69,7 +70,7 @@ class OnnxClassifier:
             if self._crop
             else image.resize(self._size, pil.Resampling.BICUBIC)
         )
-        pixels: Array = (np.asarray(made, np.float32) / 255 - self._mean) / self._std
+        pixels = (np.asarray(made, np.float32) / np.float32(255) - self._mean) / self._std
         return pixels if self._channels_last else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

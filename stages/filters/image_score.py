@@ -92,6 +92,8 @@ class ImageScore(Filter):
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def setup(self) -> None:
+        from PIL import Image as pil
+
         if self.is_onnx:
             self._classifier = OnnxClassifier(
                 onnx_files.session(onnx_files.found(self.model), self.device, self.cpus),
@@ -104,6 +106,7 @@ class ImageScore(Filter):
         else:
             checkpoint = checkpoints.find(self.model, self.model_revision)
             self._classifier = TransformersClassifier(checkpoint, self.label, self.device)
+        self._classifier([pil.new("RGB", (64, 64))])  # says what does not fit before any row is lost to it
 
     def measure(self, batch: Columns) -> Columns:
         scores = self._classifier([decode(image.read()) for image in batch["image"]])

@@ -19,7 +19,7 @@ from stages.filters.nudenet import CLASSES, FACES, NUDITY, NudeNet, squared
 def photos(coco_mini):
     """Photographs with a large person, and without any."""
     told = json.loads((coco_mini / "instances.json").read_text())
-    largest = {}
+    largest: dict[int, float] = {}
     for one in told["annotations"]:
         if one["category_id"] == 1:
             largest[one["image_id"]] = max(largest.get(one["image_id"], 0), one["area"])

@@ -42,9 +42,7 @@ def test_measure_says_how_much_and_drops_nothing():
 
 
 def test_photographs_have_little_text(stage, coco_mini):
-    photos = [
-        MemoryImage(path.read_bytes()) for path in sorted((coco_mini / "images").glob("*.jpg"))[:12]
-    ]
+    photos = [MemoryImage(path.read_bytes()) for path in sorted((coco_mini / "images").glob("*.jpg"))[:12]]
     found = stage.process({"image": photos})["text_area"]
     assert all(not isinstance(area, Reject) and area < 0.3 for area in found)
 
