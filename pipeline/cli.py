@@ -8,6 +8,7 @@ import typer
 from pipeline.commands.card import card
 from pipeline.commands.compare import compare
 from pipeline.commands.compare_grounders import compare_grounders
+from pipeline.commands.concepts import concepts
 from pipeline.commands.convert import convert
 from pipeline.commands.dialects import dialects
 from pipeline.commands.doctor import doctor
@@ -48,6 +49,7 @@ app.command()(stages)
 app.command()(verify)
 app.command()(view)
 app.command()(stats)
+app.command()(concepts)
 app.command()(report)
 app.command()(card)
 app.command()(push)

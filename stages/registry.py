@@ -26,6 +26,7 @@ STAGES: dict[str, str] = {
     "balance_origins": "stages.balance_origins:BalanceOrigins",
     "noun_chunks": "stages.noun_chunks:NounChunks",
     "concept_balance": "stages.concept_balance:ConceptBalance",
+    "caption_conversations": "stages.caption_conversations:CaptionConversations",
     "select_boxes": "stages.select_boxes:SelectBoxes",
     "referring_expressions": "stages.referring_expressions:ReferringExpressions",
     "verify_boxes": "stages.verify_boxes:VerifyBoxes",

@@ -1,0 +1,85 @@
+"""Noun phrases before and after a concept balance: the figure by which LLaVA showed its CC3M-595K."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.inputs import last_with_rows
+from pipeline.plan import Plan
+from pipeline.results import kept_rows
+from pipeline.sketches import StoredSketches
+from pipeline.store import Store
+from schemas.errors import UserError
+from stages.concept_balance import ConceptBalance
+
+BOUNDS = (1, 3, 10, 100, 1000, 10_000)
+"""Frequencies at which the table's rows begin."""
+_MOST = 10
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """How many captions each phrase is in, in all of the set and in what was kept."""
+
+    step: str
+    captions_before: int
+    captions_after: int
+    before: Counter[str]
+    after: Counter[str]
+
+
+def count_phrases(plan: Plan, work: Store) -> Phrases:
+    """Counts the phrases of a run. Raises `UserError` if its balance is not through, or has none."""
+    steps = [step for step in plan.steps if isinstance(step.stage, ConceptBalance)]
+    if not steps:
+        raise UserError(f"recipe {plan.job.name} has no concept_balance; put one after noun_chunks")
+    sketch, process = steps[0], steps[1]
+    missing = len(plan.parts) - int(plan.parts.done(work.names(process.folder)).sum())
+    if missing:
+        raise UserError(f"{process.name} has {missing:,} of {len(plan.parts):,} parts to do; run it first")
+    fed_by = last_with_rows(plan.steps, plan.steps.index(sketch))
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    rows = stayed = 0
+    for unit, found in zip(plan.parts, StoredSketches(work, sketch, plan.parts), strict=True):
+        given = kept_rows(work, fed_by.result(unit.id)).tolist()
+        kept = set(kept_rows(work, process.result(unit.id)).tolist())
+        for row, phrases in zip(given, found["phrases"], strict=True):
+            before.update(phrases)
+            if row in kept:
+                after.update(phrases)
+        rows += len(given)
+        stayed += len(kept)
+    return Phrases(process.name, rows, stayed, before, after)
+
+
+def concepts_table(phrases: Phrases) -> Table:
+    """Unique phrases by their frequency, and the most frequent ones, for a terminal."""
+    table = Table(title=f"Noun phrases at {phrases.step}", title_justify="left", box=None, pad_edge=False)
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row("captions", f"{phrases.captions_before:,}", f"{phrases.captions_after:,}")
+    table.add_row("unique phrases", f"{len(phrases.before):,}", f"{len(phrases.after):,}")
+    sides = (_by_bound(phrases.before), _by_bound(phrases.after))
+    for i, low in enumerate(BOUNDS):
+        high = f"to {BOUNDS[i + 1] - 1:,}" if i + 1 < len(BOUNDS) else "and more"
+        table.add_row(f"  in {low:,} {high} captions", *(f"{side[i]:,}" for side in sides))
+    commonest = sorted(phrases.before.items(), key=lambda item: (-item[1], item[0]))[:_MOST]
+    table.add_row("captions with", "", "")
+    for phrase, count in commonest:
+        table.add_row(f"  {_printable(phrase)}", f"{count:,}", f"{phrases.after[phrase]:,}")
+    return table
+
+
+def _by_bound(counts: Counter[str]) -> list[int]:
+    found = [0] * len(BOUNDS)
+    for count in counts.values():
+        found[max(i for i, low in enumerate(BOUNDS) if count >= low)] += 1
+    return found
+
+
+def _printable(phrase: str) -> str:
+    """Captions must not speak to the terminal."""
+    return escape("".join(letter if letter.isprintable() else "?" for letter in phrase[:60]))

@@ -1,0 +1,48 @@
+"""Captions -> one question and one answer each, as LLaVA's projector is trained on them."""
+
+from random import Random
+from typing import Literal
+
+import prompts
+from schemas.columns import Columns, Reject
+from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, shielded, with_image
+from stages.base import Stage
+
+QUESTIONS = "questions/brief"
+
+
+class CaptionConversations(Stage):
+    """Caption -> a request for a short description, and the caption as the answer.
+
+    "a red kite over the sea" ->
+    human: "<image> Give a brief description of this image."  assistant: "a red kite over the sea"
+
+    The request is drawn from prompts/questions/brief.txt by the sample's key; captions are never reworded.
+    """
+
+    reads = ("key", "caption")
+    writes = {"conversations": list[Conversation]}
+
+    image: Literal["before", "after", "either"] = "either"
+    """Where `<image>` stands in the request, on a line of its own; LLaVA's is on either side."""
+    seed: int = 0
+    """Another seed draws other requests and sides."""
+
+    def revision(self) -> dict[str, str]:
+        return {QUESTIONS: prompts.digest(QUESTIONS)}
+
+    def process(self, batch: Columns) -> Columns:
+        questions = prompts.word_list(QUESTIONS)
+        rows = zip(batch["key"], batch["caption"], strict=True)
+        return {"conversations": [self._row(key, caption, questions) for key, caption in rows]}
+
+    def _row(self, key: str, caption: str, questions: tuple[str, ...]) -> list[Conversation] | Reject:
+        answer = shielded(caption).strip()
+        if not answer:
+            return Reject("empty")
+        # Seeded by text, which Python hashes with SHA-512: the same numbers on every machine.
+        rng = Random(f"{self.seed}:{key}")  # noqa: S311 (nothing secret here)
+        question = rng.choice(questions)
+        before = self.image == "before" or (self.image == "either" and rng.random() < 0.5)
+        request = Turn(HUMAN, "caption", with_image(question, before), [], [])
+        return [Conversation([request, Turn(ASSISTANT, "caption", answer, [], [])])]
