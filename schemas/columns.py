@@ -97,7 +97,7 @@ class GroundedBox(NamedTuple):
     """The text that the model was asked for; where several were asked for different ones, all."""
 
 
-Check = Literal["min_area", "max_area", "min_margin", "agreement", "regrounding"]
+Check = Literal["min_area", "max_area", "min_margin", "agreement", "regrounding", "similarity"]
 """The checks that a box can go through; `stages/verify_boxes.py` tells of each."""
 
 

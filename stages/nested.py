@@ -12,9 +12,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from schemas.errors import UserError
+from schemas.weights import Weights
 from stages.base import Stage
 from stages.grounders.base import Ground
 from stages.registry import stage_class
+from stages.verification.similarity import RegionSimilarity
 
 
 class Host(Stage):
@@ -38,6 +40,9 @@ class Host(Stage):
             for place, stage in enumerate(self._own(), start=1)
             for name, version in stage.revision().items()
         }
+
+    def loads(self) -> list[Weights]:
+        return [weights for stage in self._own() for weights in stage.loads()]
 
     def setup(self) -> None:
         for stage in self._own():
@@ -83,5 +88,12 @@ def _grounder(options: Any) -> Any:
     return _built(options, lambda given: stage_class("ground", given))
 
 
+def _similarity(options: Any) -> Any:
+    return _built(options, lambda given: RegionSimilarity)
+
+
 NestedGrounder = Annotated[Ground, BeforeValidator(_grounder), PlainSerializer(_dumped)]
 """Any grounder, as `ground` takes it: `{grounder: onnx, model: yolox_nano.onnx}`."""
+
+NestedSimilarity = Annotated[RegionSimilarity, BeforeValidator(_similarity), PlainSerializer(_dumped)]
+"""A model like CLIP: `{model: openai/clip-vit-base-patch32}`."""

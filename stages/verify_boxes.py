@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from schemas.boxes import Box
 from schemas.columns import BoxCheck, Check, Columns, DroppedBox, GroundedBox, Reject, Span
 from stages.grounders.base import Ground
-from stages.nested import Host, NestedGrounder, ReadsWithin
+from stages.nested import Host, NestedGrounder, NestedSimilarity, ReadsWithin
 from stages.verification.hits import hits
 
 
@@ -44,13 +44,20 @@ class VerifyBoxes(Host):
     min_iou: float = Field(default=0.5, gt=0, le=1)
     """Least IoU with one of the grounder's answers, for agreement and regrounding: its best as many as
     the phrase has boxes. Pink's."""
+    similarity: NestedSimilarity | None = None
+    """A model like CLIP, which must find the expression in the box rather than in the whole image: 2 * local
+    - global, with a red ellipse for local. The filter of InstructDET (arXiv 2310.05136)."""
+    min_similarity: float | None = Field(default=None, ge=-3, le=3)
+    """Least of it, in cosines. Depends on the model: measure with `drops: []` first."""
     drops: list[Check] | None = None
     """Checks that cost a box its place; null for all that are on, [] to measure and drop nothing."""
 
     @model_validator(mode="after")
     def _checks_something(self) -> "VerifyBoxes":
+        if (self.similarity is None) != (self.min_similarity is None):
+            raise ValueError("similarity and min_similarity go together; give both")
         if not self._thresholds():
-            raise ValueError("there is nothing to check; give one of " + ", ".join(get_args(Check)))
+            raise ValueError(f"there is nothing to check; give one of {', '.join(get_args(Check))}")
         if idle := [name for name in self.drops or () if name not in self._thresholds()]:
             raise ValueError(f"drops names {idle[0]}, which is not checked; give that option, too")
         return self
@@ -76,6 +83,7 @@ class VerifyBoxes(Host):
             "min_margin": self.min_margin,
             "agreement": self.min_iou if self.agreement else None,
             "regrounding": self.min_iou if self.regrounding else None,
+            "similarity": self.min_similarity if self.similarity else None,
         }
         return {name: limit for name, limit in given.items() if limit is not None}
 
@@ -88,6 +96,11 @@ class VerifyBoxes(Host):
             assert self.regrounding
             asked = batch | {"noun_chunks": [sorted(set(spans)) for spans in batch["ref_exps"]]}
             return _hits(self.regrounding, asked, batch["ref_exps"])
+        if name == "similarity":
+            assert self.similarity
+            given = {column: batch[column] for column in self.similarity.reads}
+            found: list[list[float]] = self.similarity.process(given)["similarities"]
+            return found
         measure = _margin if name == "min_margin" else _area
         return [[measure(b.box) for b in boxes] for boxes in batch["boxes"]]
 

@@ -14,6 +14,7 @@ from stages.grounders.annotations import AnnotationGrounder
 from stages.referring_expressions import ReferringExpressions
 from stages.select_boxes import SelectBoxes
 from stages.verification.hits import hits
+from stages.verification.similarity import RegionSimilarity
 from stages.verify_boxes import VerifyBoxes
 
 CAPTION = "a dog in a field"
@@ -167,7 +168,8 @@ def test_it_reads_what_its_grounders_read() -> None:
 
 def test_every_check_has_a_threshold() -> None:
     every = dict.fromkeys(("min_area", "max_area", "min_margin"), 0.4)
-    stage = VerifyBoxes(agreement=seen(), regrounding=seen(), **every)
+    similarity = {"similarity": RegionSimilarity(), "min_similarity": 0.2}
+    stage = VerifyBoxes(agreement=seen(), regrounding=seen(), **every, **similarity)
     assert set(stage._thresholds()) == set(get_args(Check))
 
 
@@ -176,6 +178,8 @@ def test_every_check_has_a_threshold() -> None:
     [
         ({}, "there is nothing to check; give one of min_area, max_area"),
         ({"min_area": 0.1, "drops": ["agreement"]}, "drops names agreement, which is not checked"),
+        ({"similarity": {}}, "similarity and min_similarity go together"),
+        ({"min_similarity": 0.2}, "similarity and min_similarity go together"),
         ({"min_area": 2}, "less than or equal to 1"),
         ({"agreement": {"grounder": "nobody"}}, "'nobody' is not known; choose one of: annotations"),
     ],
