@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from memory_images import noise, stored
 from PIL import Image
 from tiny_similarity import save_clip, save_siglip
