@@ -25,6 +25,7 @@ MAX_BYTES = 2**29
 
 _HEADER = {"evaluation_list": 1, "hash": HASH}
 _COCO = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})(?:_\d+)?")
+_MIXED = re.compile(r".+-(?:COCO_(?:train|val|test)\d{4}_)?(0{6}\d{6})")
 _ENDING = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-f]{32}")
 
@@ -53,11 +54,15 @@ class Entry(NamedTuple):
 def identity(name: str) -> str:
     """The id of an image from its file's name or its key; of COCO's images always the same one.
 
+    The source `mix` puts the name of a source and a hyphen before it.
+
     >>> identity("train2014/COCO_train2014_000000581857.jpg"), identity("1007129816.jpg")
     ('000000581857', '1007129816')
+    >>> identity("llava-000000581857")
+    '000000581857'
     """
     stem = _ENDING.sub("", re.split(r"[\\/]", name)[-1])
-    coco = _COCO.fullmatch(stem)
+    coco = _COCO.fullmatch(stem) or _MIXED.fullmatch(stem)
     return coco[1] if coco else stem
 
 

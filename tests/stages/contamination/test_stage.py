@@ -121,6 +121,8 @@ def test_the_nearest_evaluation_image_is_named(photographs: list[Image.Image], t
         ("000000581857", "COCO_train2014_000000581857", True),
         ("COCO_train2014_000000581857.jpg", "000000581857", True),
         ("1007129816", "1007129816", True),
+        ("000000581857", "llava-000000581857", True),  # from the source `mix`
+        ("000000581857", "shot-202411581857", False),
         ("000000581857", "581857", False),
         ("000000000012", "000000012", False),  # the twelfth image of img2dataset's first shard
         ("000000581857", "000000581858", False),
