@@ -2,12 +2,13 @@
 
 import math
 from collections import Counter
+from itertools import product
 from typing import Literal
 
 from pydantic import Field
 
-from schemas.boxes import coverage, nms
-from schemas.columns import Columns, GroundedBox, Reject
+from schemas.boxes import coverage, iou, nms
+from schemas.columns import Columns, DroppedBox, GroundedBox, Reject
 from stages.base import Stage
 
 
@@ -19,11 +20,12 @@ class SelectBoxes(Stage):
     That is step 1 of GRIT (Kosmos-2, arXiv 2306.14824, section 2.1): the phrases compete for a region
     and one of them gets it, so a region is never named twice. Where scores are equal, as they are
     for boxes made by people, the phrase that comes first in the caption wins. Boxes are cut at the
-    image's edge. The result is ordered by span, then by falling score.
+    image's edge. The result is ordered by span, then by falling score; what scored enough and still lost
+    its place stays in `dropped_boxes`, with the option that cost it.
     """
 
     reads = ("candidates",)
-    writes = {"boxes": list[GroundedBox]}
+    writes = {"boxes": list[GroundedBox], "dropped_boxes": list[DroppedBox]}
 
     min_score: float = Field(default=0.65, ge=0, le=1)
     """Lowest raw score. GRIT's, which is meant for GLIP; scores of other models lie elsewhere, those
@@ -43,46 +45,68 @@ class SelectBoxes(Stage):
     """Share of a box that must lie in a larger one for it to count as nested; our choice."""
 
     def process(self, batch: Columns) -> Columns:
-        return {"boxes": [self._select(candidates) for candidates in batch["candidates"]]}
+        selected = [self._select(candidates) for candidates in batch["candidates"]]
+        return {"boxes": [boxes for boxes, _ in selected], "dropped_boxes": [lost for _, lost in selected]}
 
-    def _select(self, candidates: list[GroundedBox]) -> list[GroundedBox] | Reject:
+    def _select(self, candidates: list[GroundedBox]) -> tuple[list[GroundedBox] | Reject, list[DroppedBox]]:
         if not candidates:
-            return Reject("no_candidate")
+            return Reject("no_candidate"), []
         # Before clipping, which would make the image's edge of an infinite corner.
         finite = [c for c in candidates if all(map(math.isfinite, (*c.box, c.score)))]
         valid = [c for c in (c._replace(box=c.box.clipped()) for c in finite) if c.box.is_valid]
         if not valid:
-            return Reject("no_valid_box", len(candidates))
+            return Reject("no_valid_box", len(candidates)), []
         certain = [c for c in valid if c.score >= self.min_score]
         if not certain:
-            return Reject("no_box", max(c.score for c in valid), self.min_score)
-        large = [c for c in certain if c.box.area >= self.min_area]
+            return Reject("no_box", max(c.score for c in valid), self.min_score), []
+        lost = [_lost(c, "min_area", c.box.area, self.min_area) for c in certain if not self._is_large(c)]
+        large = sorted(filter(self._is_large, certain), key=lambda c: c.span)
         if not large:
-            return Reject("small_box", max(c.box.area for c in certain), self.min_area)
-        by_span = sorted(large, key=lambda c: c.span)
-        apart = [by_span[i] for i in nms([c.box for c in by_span], [c.score for c in by_span], self.nms_iou)]
-        chosen = self._bounded(self._without_nested(apart))
-        return sorted(chosen, key=lambda c: (c.span, -c.score, c.box))
+            return Reject("small_box", max(c.box.area for c in certain), self.min_area), lost
+        apart = self._apart(large, lost)
+        chosen = self._bounded(self._without_nested(apart, lost), lost)
+        return sorted(chosen, key=lambda c: (c.span, -c.score, c.box)), lost
 
-    def _without_nested(self, boxes: list[GroundedBox]) -> list[GroundedBox]:
+    def _is_large(self, candidate: GroundedBox) -> bool:
+        return candidate.box.area >= self.min_area
+
+    def _apart(self, boxes: list[GroundedBox], lost: list[DroppedBox]) -> list[GroundedBox]:
+        """What NMS keeps, best first."""
+        kept = nms([b.box for b in boxes], [b.score for b in boxes], self.nms_iou)
+        apart = [boxes[i] for i in kept]
+        for i in sorted(set(range(len(boxes))) - set(kept)):
+            overlap = max(iou(boxes[i].box, winner.box) for winner in apart)
+            lost.append(_lost(boxes[i], "nms_iou", overlap, self.nms_iou))
+        return apart
+
+    def _without_nested(self, boxes: list[GroundedBox], lost: list[DroppedBox]) -> list[GroundedBox]:
         if self.nested == "keep":
             return boxes
-        pairs = [(i, o) for i in boxes for o in boxes if self._is_nested(i, o)]
-        dropped = {id(inner if self.nested == "drop_inner" else outer) for inner, outer in pairs}
-        return [b for b in boxes if id(b) not in dropped]
+        shares: dict[int, float] = {}
+        for inner, outer in product(range(len(boxes)), repeat=2):
+            if boxes[inner].box.area < boxes[outer].box.area:
+                share = coverage(boxes[inner].box, boxes[outer].box)
+                goes = inner if self.nested == "drop_inner" else outer
+                shares[goes] = max(share, shares.get(goes, 0.0))
+        nested = {i: share for i, share in shares.items() if share >= self.nested_coverage}
+        lost += [
+            _lost(boxes[i], "nested_coverage", share, self.nested_coverage) for i, share in nested.items()
+        ]
+        return [b for i, b in enumerate(boxes) if i not in nested]
 
-    def _is_nested(self, inner: GroundedBox, outer: GroundedBox) -> bool:
-        smaller = inner.box.area < outer.box.area
-        return smaller and coverage(inner.box, outer.box) >= self.nested_coverage
-
-    def _bounded(self, boxes: list[GroundedBox]) -> list[GroundedBox]:
+    def _bounded(self, boxes: list[GroundedBox], lost: list[DroppedBox]) -> list[GroundedBox]:
         """Takes boxes best first, as NMS gives them."""
-        if self.max_boxes_per_phrase is None:
-            return boxes
+        most = self.max_boxes_per_phrase
         kept: list[GroundedBox] = []
         counts: Counter[tuple[int, int]] = Counter()
         for b in boxes:
             counts[b.span] += 1
-            if counts[b.span] <= self.max_boxes_per_phrase:
+            if most is None or counts[b.span] <= most:
                 kept.append(b)
+            else:
+                lost.append(_lost(b, "max_boxes_per_phrase", counts[b.span], most))
         return kept
+
+
+def _lost(box: GroundedBox, option: str, value: float, threshold: float) -> DroppedBox:
+    return DroppedBox(box, option, round(float(value), 4), float(threshold))

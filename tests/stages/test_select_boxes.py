@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.boxes import Box, iou
-from schemas.columns import GroundedBox, Reject, Span
+from schemas.columns import DroppedBox, GroundedBox, Reject, Span
 from stages.select_boxes import SelectBoxes
 
 MAN = Box(0.1, 0.1, 0.5, 0.9)
@@ -147,6 +147,43 @@ def test_rows_do_not_mix():
     assert boxes == [rows[0], Reject("no_candidate"), rows[2]]
 
 
+LOST: dict[str, tuple[list[GroundedBox], dict[str, Any], list[DroppedBox]]] = {
+    "to a better box of the region": (
+        [found(0, MAN, 0.7), found(9, NEARLY_MAN, 0.8), found(20, BOARD, 0.6)],
+        {},
+        [DroppedBox(found(0, MAN, 0.7), "nms_iou", 0.975, 0.5)],
+    ),
+    "too small": (
+        [found(0, MAN), found(9, BUTTON)],
+        {"min_area": 0.001},
+        [DroppedBox(found(9, BUTTON), "min_area", 0.0004, 0.001)],
+    ),
+    "all too small": ([found(0, MAN)], {"min_area": 0.5}, [DroppedBox(found(0, MAN), "min_area", 0.32, 0.5)]),
+    "inside another": (
+        [found(0, MAN), found(9, SHIRT)],
+        {"nested": "drop_inner"},
+        [DroppedBox(found(9, SHIRT), "nested_coverage", 1.0, 0.9)],
+    ),
+    "around another": (
+        [found(0, MAN), found(9, SHIRT)],
+        {"nested": "drop_outer"},
+        [DroppedBox(found(0, MAN), "nested_coverage", 1.0, 0.9)],
+    ),
+    "one too many": (
+        [found(0, SHIRT, 0.7), found(0, BOARD, 0.9)],
+        {"max_boxes_per_phrase": 1},
+        [DroppedBox(found(0, SHIRT, 0.7), "max_boxes_per_phrase", 2.0, 1.0)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_boxes_that_scored_enough_and_lost_say_to_what(name):
+    candidates, options, expected = LOST[name]
+    [lost] = SelectBoxes(**options).process({"candidates": [candidates]})["dropped_boxes"]
+    assert lost == expected
+
+
 @pytest.mark.parametrize("options", [{"min_score": 65}, {"nms_iou": -1}, {"nested": "drop"}, {"min_are": 0}])
 def test_options_are_checked(options):
     with pytest.raises(ValidationError):
@@ -166,6 +203,9 @@ def test_the_choice_is_valid_and_does_not_depend_on_the_order(candidates, random
         return
     assert all(b.box.is_valid and b.score >= 0.3 for b in chosen)
     assert all(iou(a.box, b.box) <= 0.5 for i, a in enumerate(chosen) for b in chosen[:i])
+    [lost] = SelectBoxes(min_score=0.3).process({"candidates": [candidates]})["dropped_boxes"]
+    certain = [c for c in candidates if c.box.clipped().is_valid and c.score >= 0.3]
+    assert len(chosen) + len(lost) == len(certain)
     assert max(b.score for b in chosen) == max(
         c.score for c in candidates if c.box.clipped().is_valid and c.score >= 0.3
     )
