@@ -195,7 +195,7 @@ def test_wrong_boxes_are_told_from_right_ones_on_real_photographs(
 ) -> None:
     """Boxes that people drew, and the same mirrored where that leads away, as YOLOX-nano sees them.
 
-    Measured over all captions: RIGHT of the right ones pass and WRONG of the wrong ones.
+    Measured over all captions: 0.59 of the right ones pass (446 of 756) and none of the 322 wrong ones.
     """
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     pytest.importorskip("spacy", reason="needs the extra `nlp`")
