@@ -3,8 +3,8 @@
 source:
   type: mix
   sources:
-    llava:      {type: webdataset, shards: out/llava_instruct/data/*.tar}
-    sharegpt4v: {type: webdataset, shards: out/sharegpt4v/data/*.tar}
+    llava:      {type: finished, shards: out/llava_instruct/data/*.tar}
+    sharegpt4v: {type: finished, shards: out/sharegpt4v/data/*.tar}
   keep: {llava: 0.5}
 
 A column `origin` says where a sample comes from; the stage `balance_origins` holds each to a number.

@@ -11,6 +11,7 @@ SOURCES: dict[str, str] = {
     "table": "pipeline.sources.table:TableSource",
     "folder": "pipeline.sources.folder:FolderSource",
     "scenes": "pipeline.sources.scenes:ScenesSource",
+    "finished": "pipeline.sources.finished:FinishedSource",
     "mix": "pipeline.sources.mix:MixSource",
 }
 
