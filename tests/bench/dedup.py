@@ -3,7 +3,7 @@
     python -m tests.bench.dedup [--rows 1000000] [--only minhash,...]
 
 Sketches are made beforehand and lie on disk as Parquet, in parts of 10,000 rows, one row in ten a duplicate
-of another. Images have made-up hashes and vectors, captions are made-up sentences. Each arm is a process of its
+of another. Hashes, vectors and captions are made up. Each arm is a process of its
 own, so that the peak is its own; what it held before its first sketch is taken off.
 """
 
