@@ -32,7 +32,7 @@ def sums(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_killed_in_each_of_its_steps_a_global_stage_gives_the_same_bytes(
     write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
