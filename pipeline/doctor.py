@@ -32,6 +32,8 @@ _OPTIONAL = {
     "pycocotools": ("pycocotools", "masks", "masks"),
     "torchvision": ("torchvision", "sam", "the original segment-anything"),
     "segment_anything": ("segment-anything", "sam", "the original segment-anything"),
+    "groundingdino": ("groundingdino-py", "groundingdino", "the original Grounding DINO"),
+    "virtualenv": ("virtualenv", "groundingdino", "the original Grounding DINO"),
     "phonenumbers": ("phonenumbers", "filters", "telephone numbers in captions"),
     "faiss": ("faiss-cpu", "dedup", "duplicates by their embeddings"),
     "rapidocr": ("rapidocr", "ocr", "text in images"),

@@ -42,6 +42,8 @@ class Resources(NamedTuple):
     gpus: float
     solo: str = ""
     """Name of the step that has the only worker of its pool; empty where there may be several."""
+    runtime: tuple[str, ...] = ()
+    """Packages that a worker has in versions of its own: `("transformers==4.57.1",)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +239,8 @@ def make_plan(job: Job, parts: Parts) -> Plan:
         seed=job.output.split_seed,
     )
     for name, stage in [*((named.name, named.stage) for named in job.stages), ("shards", assign)]:
-        revision = stage.revision()
+        runtime = _runtime(stage)
+        revision = stage.revision() | runtime
         identity = [
             type(stage).__qualname__,
             stage.model_dump(mode="json", exclude=set(stage.inert)),
@@ -250,7 +253,8 @@ def make_plan(job: Job, parts: Parts) -> Plan:
             identity.append(parts.digest)
         feeding = digest(identity)
         gpus = -1 if stage.gpus is None else stage.gpus
-        resources = Resources(stage.cpus, gpus, name if stage.solo else "")
+        pins = tuple(f"{package}=={version}" for package, version in sorted(runtime.items()))
+        resources = Resources(stage.cpus, gpus, name if stage.solo else "", pins)
         versions = tuple(sorted(revision.items()))
         if isinstance(stage, GlobalStage):
             steps.append(Step(name, "sketch", feeding, resources, stage.sketches, stage, versions))
@@ -260,6 +264,10 @@ def make_plan(job: Job, parts: Parts) -> Plan:
     written = digest(feeding, job.output.formats, code_digest("pipeline.output.write"))
     steps.append(Step("write", "write", written, Resources(1, 0), {"key": str}))
     return Plan(job, source, tuple(steps), parts)
+
+
+def _runtime(stage: Stage) -> dict[str, str]:
+    return {package: version for one in (stage, *stage.within()) for package, version in one.runtime.items()}
 
 
 def columns_before(steps: Sequence[Step], number: int) -> dict[str, Any]:

@@ -51,9 +51,20 @@ _FACTS = (
     ModelFacts("google/owlv2-*", "apache-2.0", HUB, _CARD, True),
     ModelFacts("omlab/omdet-turbo-*", "apache-2.0", HUB, _CARD, False),
     ModelFacts("*yolox_*", "apache-2.0", "https://github.com/Megvii-BaseDetection/YOLOX", "LICENSE", False),
+    ModelFacts(
+        "*groundingdino_swin*",
+        "apache-2.0",
+        "https://github.com/IDEA-Research/GroundingDINO",
+        "LICENSE",
+        False,
+    ),
+    ModelFacts("google-bert/bert-base-uncased", "apache-2.0", HUB, _CARD, False),
     ModelFacts("*glip_*", "mit", "https://github.com/microsoft/GLIP", "LICENSE", False),
     # Segmenters.
     ModelFacts("facebook/sam-vit-*", "apache-2.0", HUB, "README of segment-anything", True),
+    ModelFacts(
+        "*sam_vit_*", "apache-2.0", "https://github.com/facebookresearch/segment-anything", "LICENSE", False
+    ),
     ModelFacts("facebook/sam2*", "apache-2.0", HUB, "README of sam2", True),
     ModelFacts("facebook/sam3*", "other", HUB, "LICENSE of sam3", True, "SAM License"),
     # Vision-language models, which ground, caption and answer.

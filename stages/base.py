@@ -42,6 +42,9 @@ class Stage(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     """Import names it needs beyond the core, each with the extra that installs it."""
 
+    runtime: ClassVar[dict[str, str]] = {}
+    """Packages that its workers must have in versions of their own, `{"transformers": "4.57.1"}`, beside
+    everything that is installed here. Only Ray makes such workers."""
     inert: ClassVar[frozenset[str]] = frozenset({"batch_size", "cpus", "gpus"})
     """Options that say how it runs, never what it gives: left out of the fingerprint."""
     solo: ClassVar[bool] = False

@@ -73,6 +73,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "annotations": "stages.grounders.annotations:AnnotationGrounder",
             "ensemble": "stages.grounders.ensemble:EnsembleGrounder",
+            "groundingdino": "stages.grounders.groundingdino.grounder:GroundingDinoGrounder",
             "glip": "stages.grounders.glip.grounder:GlipGrounder",
             "onnx": "stages.grounders.onnx:OnnxGrounder",
             "sam3": "stages.grounders.sam3:Sam3Grounder",

@@ -9,6 +9,7 @@ from pipeline.runners.base import Finished
 from pipeline.scheduler import Scheduler
 from pipeline.tasks import Task
 from pipeline.worker import Worker
+from schemas.errors import UserError
 
 
 class LocalRunner:
@@ -18,6 +19,12 @@ class LocalRunner:
         self._worker: Worker | None = None
 
     def start(self, make_worker: Callable[[], Worker], steps: Sequence[Step]) -> None:
+        for step in steps:
+            if step.resources.runtime:
+                raise UserError(
+                    f"{step.name} needs workers with {', '.join(step.resources.runtime)}, which only Ray "
+                    "makes; leave --runner local out"
+                )
         self._worker = make_worker()
 
     def execute(self, scheduler: Scheduler, finished: Finished) -> None:

@@ -71,7 +71,9 @@ class RayRunner:
         actor = ray.remote(_Actor)
         payload = ray.put((self._make_worker, str(Path.cwd())))
         for shape, size in sizes.items():
-            placed = actor.options(num_cpus=shape.cpus * share, num_gpus=shape.gpus)
+            placed = actor.options(
+                num_cpus=shape.cpus * share, num_gpus=shape.gpus, **_environment(shape.runtime)
+            )
             self._pools[shape] = _Pool(size, functools.partial(placed.remote, [payload]))
 
     def execute(self, scheduler: Scheduler, finished: Finished) -> None:
@@ -99,6 +101,8 @@ class RayRunner:
                 task, pool, worker = running.pop(reference)
                 try:
                     receipt = ray.get(reference)
+                except ray.exceptions.RuntimeEnvSetupError as error:
+                    raise _no_environment(self._shapes[task.step], error) from error
                 except ray.exceptions.RayActorError as error:
                     deaths += 1
                     log.warning("a worker died on %s: %s", task.unit.id, error)
@@ -132,6 +136,8 @@ class RayRunner:
             worker = pool.take()
             try:
                 receipt: Receipt = ray.get(worker.run.remote(task))
+            except ray.exceptions.RuntimeEnvSetupError as error:
+                raise _no_environment(self._shapes[task.step], error) from error
             except ray.exceptions.RayActorError as error:
                 pool.lose(worker)
                 said = error
@@ -189,6 +195,23 @@ def _knock(address: str | None) -> None:
 def _settled(resources: Resources, gpus: float) -> Resources:
     """`gpus: null` in a recipe takes a GPU if there is one."""
     return resources._replace(gpus=1.0 if gpus >= 1 else 0.0) if resources.gpus < 0 else resources
+
+
+def _environment(runtime: Sequence[str]) -> dict[str, Any]:
+    """What makes Ray give a worker its own versions of some packages, in a copy of this environment."""
+    if not runtime:
+        return {}
+    # What else is installed may want other versions; the stage has no use for that, and pip would complain.
+    return {"runtime_env": {"pip": {"packages": list(runtime), "pip_check": False}}}
+
+
+def _no_environment(shape: Resources, error: Exception) -> UserError:
+    lines = [line.strip() for line in str(error).splitlines()]
+    reasons = [line for line in lines if line.startswith(("ERROR:", "RuntimeError:"))] or lines[-1:]
+    return UserError(
+        f"no worker can be had with {', '.join(shape.runtime)}: {' '.join(reasons)[:500]} "
+        "(virtualenv and pip install them where the worker is; an index must be in its reach)"
+    )
 
 
 def _cause(error: Any) -> BaseException:

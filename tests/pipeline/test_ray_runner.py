@@ -1,5 +1,6 @@
 """What only Ray can show: pools, workers that die, a cluster by address."""
 
+import importlib.metadata
 import os
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.plan import Resources
@@ -103,6 +105,35 @@ def test_both_runners_write_the_same_bytes(cluster: str, write_recipe: Write, tm
     for path in sorted((tmp_path / "a").rglob("*")):
         if path.is_file() and path.name != "recipe.yaml":
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_a_stage_has_workers_with_versions_of_its_own(
+    cluster: str, write_recipe: Write, tmp_path: Path
+) -> None:
+    recipe = write_recipe("type: scenes, count: 4", ["image_check", "odd_stages:OtherVersion: {}"])
+    try:
+        finished = go(recipe, cluster)
+    except UserError as error:
+        if "No matching distribution" in str(error) or "Could not find a version" in str(error):
+            pytest.skip(f"needs a package index: {error}")
+        raise
+    step = next(step for step in finished.plan.steps if step.name == "odd_stages:OtherVersion")
+    assert dict(step.versions) == {"iniconfig": "2.0.0"} and step.resources.runtime == ("iniconfig==2.0.0",)
+    [path] = (tmp_path / "out.work" / step.folder).glob("*.parquet")
+    assert set(pq.read_table(path)["version"].to_pylist()) == {"2.0.0"}
+    assert importlib.metadata.version("iniconfig") != "2.0.0"
+
+
+def test_versions_that_cannot_be_had_are_a_sentence(cluster: str, write_recipe: Write) -> None:
+    recipe = write_recipe("type: scenes, count: 4", ["image_check", "odd_stages:NoSuchVersion: {}"])
+    with pytest.raises(UserError, match=r"no worker can be had with iniconfig==0\.0\.0\.1: .*matching"):
+        go(recipe, cluster)
+
+
+def test_without_ray_no_worker_has_versions_of_its_own(write_recipe: Write) -> None:
+    recipe = write_recipe("type: scenes, count: 4", ["image_check", "odd_stages:OtherVersion: {}"])
+    with pytest.raises(UserError, match=r"needs workers with iniconfig==2\.0\.0, which only Ray"):
+        go(recipe, local=True)
 
 
 def test_without_an_address_a_run_has_a_ray_of_its_own(

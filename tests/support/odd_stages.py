@@ -1,5 +1,6 @@
 """Stages that misbehave in ways that real ones do, for the tests of the engine."""
 
+import importlib.metadata
 import os
 import signal
 import time
@@ -21,6 +22,23 @@ class Slow(Stage):
     def process(self, batch: Columns) -> Columns:
         time.sleep(self.seconds)
         return {"slow": [len(caption) for caption in batch["caption"]]}
+
+
+class OtherVersion(Stage):
+    """Wants a version of a package that is not the one installed; says which it got."""
+
+    reads = ("caption",)
+    writes = {"version": str}
+    runtime = {"iniconfig": "2.0.0"}
+
+    def process(self, batch: Columns) -> Columns:
+        return {"version": [importlib.metadata.version("iniconfig")] * len(batch["caption"])}
+
+
+class NoSuchVersion(OtherVersion):
+    """Wants one that nobody has."""
+
+    runtime = {"iniconfig": "0.0.0.1"}
 
 
 class RaisesOn(Stage):

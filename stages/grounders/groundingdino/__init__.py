@@ -1,0 +1,1 @@
+"""Grounding DINO as its authors published it: their package, their checkpoint files."""

@@ -1,0 +1,68 @@
+"""Boxes from the original Grounding DINO, with the package and the checkpoint files of its authors."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from schemas.errors import UserError
+from stages import weight_files
+from stages.grounders.detector import Detector
+from stages.grounders.official import OfficialFileGrounder
+from stages.local_models import chosen_device, versions
+
+ZOO = "https://github.com/IDEA-Research/GroundingDINO/releases"
+"""Where the authors' files are."""
+
+
+class GroundingDinoGrounder(OfficialFileGrounder):
+    """Noun chunks -> candidate boxes by Grounding DINO as its authors published it.
+
+    "a dog in a field" asked as "a dog. a field." ->
+    [GroundedBox(Span(0, 5), Box(.1, .2, .5, .9), 0.83, "groundingdino_swint_ogc.pth@3b3c...", "a dog"), ...]
+
+    The package does not work with the transformers that all else here needs, so Ray gives this stage's
+    workers an older one. For the same models with today's, take `transformers`. What phrases go through is
+    `DetectorGrounder`'s to say.
+    """
+
+    packages = {
+        "groundingdino": "groundingdino",
+        "torchvision": "groundingdino",
+        "virtualenv": "groundingdino",  # with which Ray makes such workers
+    }
+    # The last that have what the package calls in BERT.
+    runtime: ClassVar[dict[str, str]] = {"transformers": "4.57.1", "tokenizers": "0.22.1"}
+
+    grounder: Literal["groundingdino"] = "groundingdino"
+    """Where the boxes come from."""
+    model: str
+    """File of an official checkpoint: groundingdino_swint_ogc.pth or groundingdino_swinb_cogcoor.pth. Its
+    weights tell which."""
+    aggregation: Literal["max", "mean"] = "max"
+    """How the scores of a phrase's tokens make up its score: the highest, as in the authors' code, or
+    their mean."""
+
+    def _load(self) -> tuple[Detector, str]:
+        import transformers
+
+        installed = versions()["transformers"]
+        if not installed.startswith("4."):
+            raise UserError(
+                f"groundingdino does not work with transformers {installed}; `pipeline run` on Ray "
+                "gives it an older one, or take `grounder: transformers` for the same models"
+            )
+        from stages.grounders.groundingdino import checkpoint
+        from stages.grounders.groundingdino.detector import GroundingDinoDetector
+
+        label, tokenizer = self._file_label, self._tokenizer()
+        model = checkpoint.load(self._file, tokenizer, self._of_vocabulary(transformers.BertConfig))
+        detector = GroundingDinoDetector(model, tokenizer, chosen_device(self.device))
+        detector.aggregation = self.aggregation
+        return detector, label
+
+    def _found_digest(self, path: Path) -> str:
+        try:
+            return weight_files.digest(path)
+        except OSError as error:
+            raise UserError(
+                f"model '{path}' cannot be read ({error.strerror}); download one of the files of {ZOO}"
+            ) from error
