@@ -15,7 +15,7 @@ def report(
     set_: SetOption = None,
     work: WorkOption = None,
 ) -> None:
-    """Write report.html beside the dataset: funnel, filters, distributions, scores, samples kept and dropped."""
+    """Write report.html beside the dataset: funnel, distributions, scores, samples kept and dropped."""
     need("vl_convert", "report", "which draws the charts")
     from pipeline.report import Choice, find_run, write_report
 
