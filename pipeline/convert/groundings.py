@@ -95,6 +95,8 @@ class Groundings:
                 continue
             about = told if isinstance(told, Mapping) else {}
             model, phrase = about.get("model"), about.get("phrase")
+            if about.get("checks"):
+                self._losses.part(self._key, "which checks a box passed")
             self.add(region.span, other.span, region.box, region.score, model, phrase, mask)
 
     def add_label(

@@ -118,3 +118,17 @@ def test_a_story_tells_what_was_measured() -> None:
         "box_checks     agreement 0.31 (failed), min_area 0.31",
         f"dropped_boxes  {place}: agreement 0.31, threshold 0.5",
     ]
+
+
+def test_converting_counts_the_checks_that_it_leaves_out() -> None:
+    from pipeline.convert.groundings import Groundings
+    from pipeline.convert.sample import Losses
+
+    losses = Losses()
+    origin = {"model": "m@1", "phrase": "a dog"}
+    item = [0, 5, 0.1, 0.2, 0.5, 0.9, 0.83]
+    boxes = [origin | {"checks": {"agreement": True}}, origin]
+    found = Groundings("a dog", "key", losses)
+    found.add_items([item, item], None, boxes, None)
+    assert len(found.boxes) == 2
+    assert losses.parts == {"which checks a box passed": 1}
