@@ -21,6 +21,8 @@ Rows = Sequence[tuple[str, ...]]
 _VERSION = "5.21"
 _MOST_BARS = 40
 _MEASURED_BARS = 32
+_WIDE = 100
+"""Measurements that span more than this many times their lowest value are drawn in powers of ten."""
 _TAIL = 0.995
 """Share of the values that get a bar of their own; a few very long captions would flatten all others."""
 MOST_CONCEPTS = 16
@@ -117,17 +119,20 @@ def scores(counts: Counts, models: Sequence[str]) -> Chart:
 
 def measurement(found: Measured) -> Chart:
     """Rows by what a filter measured, the dropped ones in another colour, with a line at each threshold."""
-    low, high, width = _shown(found)
+    low, high, width, is_log = _shown(found)
+    place, value_at = (math.log10, lambda x: 10.0**x) if is_log else (float, float)
     bars: Counter[tuple[int, str]] = Counter()
     outside = 0
     for became, counts in (("kept", found.kept), ("dropped", found.dropped)):
         for value, n in counts.items():
-            outside += n if not low <= value <= high else 0
-            bars[min(max(int((value - low) // width), 0), _MEASURED_BARS - 1), became] += n
+            outside += n if not low <= place(value) <= high else 0
+            bars[min(max(int((place(value) - low) // width), 0), _MEASURED_BARS - 1), became] += n
     data = [
-        {"from": low + i * width, "to": low + (i + 1) * width, "n": n, "became": became}
+        {"from": value_at(low + i * width), "to": value_at(low + (i + 1) * width), "n": n, "became": became}
         for (i, became), n in sorted(bars.items())
     ]
+    near = [value for _, value in found.bounds if value > 0 or not is_log]
+    thresholds = [{"threshold": value} for value in near if low <= place(value) <= high]
     kept, dropped = found.kept.total(), found.dropped.total()
     asked = " and ".join(text for text, _ in found.bounds) or "any value"
     share = dropped / (kept + dropped)
@@ -139,7 +144,7 @@ def measurement(found: Measured) -> Chart:
         "type": "quantitative",
         "bin": "binned",
         "title": found.column,
-        "scale": {"zero": False, "nice": False},
+        "scale": {"zero": False, "nice": False, "type": "log" if is_log else "linear"},
     }
     y = {"field": "n", "type": "quantitative", "title": "rows", "axis": {"format": "~s"}}
     colour = {
@@ -155,9 +160,7 @@ def measurement(found: Measured) -> Chart:
                 "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "color": colour},
             },
             {
-                "data": {
-                    "values": [{"threshold": value} for _, value in found.bounds if low <= value <= high]
-                },
+                "data": {"values": thresholds},
                 "mark": {"type": "rule", "color": _INK, "strokeWidth": 1.5, "strokeDash": [4, 3]},
                 "encoding": {"x": {"field": "threshold", "type": "quantitative"}},
             },
@@ -168,9 +171,9 @@ def measurement(found: Measured) -> Chart:
     return Chart(title, says, _svg(spec), (found.column, "became", "rows"), rows)
 
 
-def _shown(found: Measured) -> tuple[float, float, float]:
-    """The range that all but a few values lie in, with thresholds that are not far off, and the width of a
-    bar. Whole numbers stand in the middle of theirs."""
+def _shown(found: Measured) -> tuple[float, float, float, bool]:
+    """The range that all but a few values lie in, with thresholds that are not far off, the width of a bar,
+    and whether all this is in powers of ten. Whole numbers stand in the middle of their bar."""
     counts = sorted((found.kept + found.dropped).items())
     total = sum(n for _, n in counts)
     reached = list(accumulate(n for _, n in counts))
@@ -180,8 +183,11 @@ def _shown(found: Measured) -> tuple[float, float, float]:
     low, high = min([low, *near]), max([high, *near])
     if all(value.is_integer() for value, _ in counts):
         low, high = math.floor(low) - 0.5, math.ceil(high) + 0.5
-        return low, high, math.ceil((high - low) / _MEASURED_BARS)
-    return low, high, (high - low) / _MEASURED_BARS or 1.0
+        return low, high, math.ceil((high - low) / _MEASURED_BARS), False
+    is_log = counts[0][0] > 0 and high > _WIDE * low > 0
+    if is_log:
+        low, high = math.log10(low), math.log10(high)
+    return low, high, (high - low) / _MEASURED_BARS or 1.0, is_log
 
 
 def concepts(counts: Mapping[str, int], coverage: float) -> Chart:

@@ -83,6 +83,7 @@ def test_the_report_shows_a_chart_for_each_measurement(finished: Callable[[str],
         ({5.0: 3}, {}, [], 0, "any value"),
         ({0.25: 3, 0.5: 1}, {0.1: 2}, [("at least 0.2", 0.2), ("at most 0.6", 0.6)], 2, "2 dropped (33.3%)"),
         ({1.5: 999}, {1e6: 1}, [("at most 10", 10.0)], 0, "The bars at the ends hold 1 beyond."),
+        ({60.5: 2, 9000.0: 2}, {}, [("at least 50", 50.0)], 1, "4 rows within"),  # at the very edge
         ({0.0: 1}, {}, [("at least 0", 0.0)], 1, "1 rows within"),
     ],
 )
@@ -97,6 +98,15 @@ def test_a_chart_has_bars_and_near_thresholds(
     assert says in chart.says
     assert chart.svg.count("stroke-dasharray") == lines
     assert sum(int(n.replace(",", "")) for *_, n in chart.rows) == sum(kept.values()) + sum(dropped.values())
+
+
+def test_values_of_many_sizes_are_drawn_in_powers_of_ten() -> None:
+    found = Measured("check", "sharpness", [("at least 50", 50.0)], Counter({60.5: 2, 9000.0: 2}))
+    found.dropped[9.5] = 1
+    chart = charts.measurement(found)
+    assert chart.rows[0][0].startswith("9.5 to ") and chart.svg.count("stroke-dasharray") == 1
+    middle = float(chart.rows[1][0].split(" to ")[0])
+    assert 50 < middle < 60.5
 
 
 def test_no_more_bars_than_fit_whatever_was_measured() -> None:
