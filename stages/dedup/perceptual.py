@@ -80,11 +80,13 @@ def near_pairs(queries: Hashes, hashes: Hashes, radius: int = RADIUS) -> Iterato
 
     Multi-index hashing (Norouzi et al., 2012): of 8 chunks of 16 bits, one must differ in an eighth of
     the radius at most, so only hashes which agree in a chunk, but for so many bits, are compared. Holds
-    some 30 bytes a hash, and a block of pairs. Raises `ValueError` above `MAX_RADIUS`.
+    some 60 bytes a hash, and a block of pairs. Raises `ValueError` above `MAX_RADIUS`.
     """
     if not 0 <= radius <= MAX_RADIUS:
         raise ValueError(f"a radius of {radius} is not between 0 and {MAX_RADIUS}")
     flips = _flips(radius // _CHUNKS)
+    # Half of a hash is enough to tell nearly all that are not near, and lies closer together.
+    half_queries, half_hashes = np.ascontiguousarray(queries[:, 0]), np.ascontiguousarray(hashes[:, 0])
     for chunk in range(_CHUNKS):
         keys = _chunk(hashes, chunk)
         order = np.argsort(keys, kind="stable")
@@ -94,6 +96,8 @@ def near_pairs(queries: Hashes, hashes: Hashes, radius: int = RADIUS) -> Iterato
             wanted = asked ^ flip
             for i, j in _expanded(starts[wanted], starts[wanted + 1]):
                 j = order[j]
+                near = np.bitwise_count(half_queries[i] ^ half_hashes[j]) <= radius
+                i, j = i[near], j[near]
                 differ = queries[i] ^ hashes[j]
                 near = np.bitwise_count(differ).sum(axis=1) <= radius
                 i, j, differ = i[near], j[near], differ[near]
