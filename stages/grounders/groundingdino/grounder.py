@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from schemas.errors import UserError
 from stages import weight_files
 from stages.grounders.detector import Detector
@@ -37,6 +39,9 @@ class GroundingDinoGrounder(OfficialFileGrounder):
     model: str
     """File of an official checkpoint: groundingdino_swint_ogc.pth or groundingdino_swinb_cogcoor.pth. Its
     weights tell which."""
+    images_at_once: int = Field(default=1, ge=1)
+    """Most images, of one size, in one pass of the model. With one, every number is that of the authors'
+    code; in a batch last digits differ, and with them now and then which of two places is a candidate."""
     aggregation: Literal["max", "mean"] = "max"
     """How the scores of a phrase's tokens make up its score: the highest, as in the authors' code, or
     their mean."""

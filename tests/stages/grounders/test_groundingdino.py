@@ -126,10 +126,11 @@ def ground(grounder, *rows):
     return grounder.process(columns)["candidates"]
 
 
-def test_phrases_get_the_boxes_of_their_own_tokens(files):
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_phrases_get_the_boxes_of_their_own_tokens(at_once, files):
     both = (Picture(8, 6), "a dog, a big cat", [Span(0, 5), Span(7, 16)])
-    alone = (Picture(5, 9), "the dog", [Span(0, 7)])
-    first, second = ground(stage(files, floor=0.5), both, alone)
+    alone = (Picture(8, 6), "the dog", [Span(0, 7)])
+    first, second = ground(stage(files, floor=0.5, images_at_once=at_once), both, alone)
     high, low = round(1 / (1 + 2.718281828**-4), 6), round(1 / (1 + 2.718281828**-2), 6)
     assert [(c.span, c.phrase, c.score) for c in first] == [
         (Span(0, 5), "a dog", high),
