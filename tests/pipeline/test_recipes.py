@@ -64,7 +64,7 @@ colour: blue
         "line 2 source: option cuont is not known; did you mean 'count'?",
         "line 4 there is no stage 'image_chek'; did you mean 'image_check'?",
         "line 5 noun_chunks: spaCy model 'nl_core_nowhere_sm' is not installed",
-        "line 6 ground: option grounder is missing; choose one of: annotations, transformers",
+        "line 6 ground: option grounder is missing; choose one of: annotations, ",
         "line 7 select_boxes: min_score: Input should be a valid number",
         "line 8 two stages are called select_boxes",
         "line 9 a stage is written",
