@@ -41,7 +41,7 @@ OPERATIONS: dict[str, list[dict[str, dict[str, Any]]]] = {
 }
 
 
-def gritmill(folder: Path, operation: str) -> None:
+def gritmill(folder: Path, operation: str, runner: str = "ray") -> None:
     import yaml
 
     from pipeline.cli import app
@@ -60,7 +60,11 @@ def gritmill(folder: Path, operation: str) -> None:
         "output": {"dir": str(out / "out"), "formats": ["parquet"], "shard_size": "1GB"},
     }
     (out / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    app(["run", str(out / "recipe.yaml")])
+    app(["run", str(out / "recipe.yaml"), "--runner", runner])
+
+
+def in_process(folder: Path, operation: str) -> None:
+    gritmill(folder, operation, "local")
 
 
 def data_juicer(folder: Path, operation: str) -> None:
@@ -153,6 +157,7 @@ def daft(folder: Path, operation: str) -> None:
 
 ARMS: dict[str, tuple[Callable[[Path, str], None], tuple[str, ...]]] = {
     "gritmill": (gritmill, ("filters", "exact", "minhash")),
+    "gritmill, local": (in_process, ("filters", "exact", "minhash")),
     "Data-Juicer": (data_juicer, ("filters", "exact", "minhash")),
     "datatrove": (datatrove, ("filters", "minhash")),
     "Daft": (daft, ("filters", "exact")),
@@ -201,6 +206,7 @@ def main() -> None:
         return
     pythons = {
         "gritmill": sys.executable,
+        "gritmill, local": sys.executable,
         "Data-Juicer": options.data_juicer,
         "datatrove": options.datatrove,
         "Daft": options.daft,
