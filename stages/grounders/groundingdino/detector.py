@@ -33,7 +33,10 @@ class GroundingDinoDetector(TokenSpanDetector):
         return ((rgb - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)
 
     def kind(self, question: Question) -> Hashable:
-        return Detector.kind(self, question)  # only images of one size share a pass
+        # The package gives the attention masks of a batch to the wrong rows (its `repeat(nhead, 1, 1)` goes
+        # by heads, torch by rows), which does no harm only where all are the same.
+        layout = tuple(self._count(phrase) for phrase in question.phrases)
+        return Detector.kind(self, question), layout
 
     def _on_canvas(self, pixels: "Sequence[Tensor]") -> "tuple[Tensor, Tensor]":
         image = torch.stack(list(pixels)).to(self.device)

@@ -40,8 +40,8 @@ class GroundingDinoGrounder(OfficialFileGrounder):
     """File of an official checkpoint: groundingdino_swint_ogc.pth or groundingdino_swinb_cogcoor.pth. Its
     weights tell which."""
     images_at_once: int = Field(default=1, ge=1)
-    """Most images, of one size, in one pass of the model. With one, every number is that of the authors'
-    code; in a batch last digits differ, and with them now and then which of two places is a candidate."""
+    """Most questions in one pass of the model, which images of one size can share if their phrases have as
+    many tokens each; with others the package mixes up their masks. More than one changes last digits."""
     aggregation: Literal["max", "mean"] = "max"
     """How the scores of a phrase's tokens make up its score: the highest, as in the authors' code, or
     their mean."""

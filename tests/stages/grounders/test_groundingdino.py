@@ -11,6 +11,7 @@ from PIL import Image
 from schemas.boxes import Box
 from schemas.columns import Span
 from schemas.errors import UserError
+from stages.grounders.detector import Question
 from stages.grounders.groundingdino import grounder as grounder_module
 from stages.grounders.groundingdino.grounder import GroundingDinoGrounder
 
@@ -139,6 +140,17 @@ def test_phrases_get_the_boxes_of_their_own_tokens(at_once, files):
     assert first[0].box == Box(0.4, 0.3, 0.6, 0.7)
     assert first[0].model.startswith("swint.pth@") and len(first[0].model) == len("swint.pth@") + 12
     assert [(c.span, c.score) for c in second] == [(Span(0, 7), high)]
+
+
+def test_only_questions_with_the_same_masks_share_a_pass(files):
+    grounder = stage(files)
+    grounder.setup()
+    pixels = torch.zeros(3, 8, 8)
+    kinds = [
+        grounder._detector.kind(Question(pixels, phrases, (8, 8)))
+        for phrases in (["a dog", "big cat"], ["the cat", "a dog"], ["a big dog", "cat"], ["a dog"])
+    ]
+    assert kinds[0] == kinds[1] and len(set(kinds)) == 3
 
 
 def test_a_phrase_s_score_can_be_the_mean_of_its_tokens(files):
