@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -206,8 +207,7 @@ def _environment(runtime: Sequence[str]) -> dict[str, Any]:
 
 
 def _no_environment(shape: Resources, error: Exception) -> UserError:
-    lines = [line.strip() for line in str(error).splitlines()]
-    reasons = [line for line in lines if line.startswith(("ERROR:", "RuntimeError:"))] or lines[-1:]
+    reasons = re.findall(r"(?:ERROR|RuntimeError): .*", str(error)) or [" ".join(str(error).split())[-300:]]
     return UserError(
         f"no worker can be had with {', '.join(shape.runtime)}: {' '.join(reasons)[:500]} "
         "(virtualenv and pip install them where the worker is; an index must be in its reach)"

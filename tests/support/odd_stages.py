@@ -35,12 +35,6 @@ class OtherVersion(Stage):
         return {"version": [importlib.metadata.version("iniconfig")] * len(batch["caption"])}
 
 
-class NoSuchVersion(OtherVersion):
-    """Wants one that nobody has."""
-
-    runtime = {"iniconfig": "0.0.0.1"}
-
-
 class RaisesOn(Stage):
     """Raises for captions that contain a word, and takes the whole batch down with it."""
 
