@@ -11,21 +11,20 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.sources.base import Part, Source
 from pipeline.sources.scene.captions import Caption, describe
-from pipeline.sources.scene.colours import COLOURS
+from pipeline.sources.scene.colours import COLOURS, Colour
 from pipeline.sources.scene.layout import Scene, compose
 from pipeline.sources.scene.simple import NOUNS, compose_simple, list_things
 from schemas.columns import SAMPLE_COLUMNS, Annotation, Columns, ImageRef
 
 SCHEME = "scenes:"
 Style = Literal["varied", "simple"]
-Colour = Literal["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"]
 VERSION = 1
 """To be raised whenever the same options would give another layout, caption or picture."""
 
@@ -89,7 +88,7 @@ class ScenesSource(Source):
     style: Style = "varied"
     """`varied`: anything goes. `simple`: upright shapes on plain ground, apart from each other, no noun
     twice, and captions that list them all: what a small model can learn from nothing."""
-    colours: tuple[Colour, ...] = Field(default=tuple(COLOURS), min_length=1)
+    colours: tuple[Colour, ...] = Field(default=get_args(Colour), min_length=1)
     """Colours of the objects; fewer than all only for `simple` scenes."""
     captions_per_image: int = Field(default=2, ge=1, le=20)
     """Captions of an image; they differ, but for `simple` ones of few objects."""

@@ -1,9 +1,11 @@
 """The colours of objects and backgrounds, and which of them can be told apart."""
 
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 RGB = tuple[int, int, int]
+
+Colour = Literal["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"]
 
 COLOURS: dict[str, RGB] = {
     "red": (214, 32, 38),

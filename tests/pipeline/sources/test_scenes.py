@@ -474,6 +474,7 @@ def test_simple_scenes_keep_to_the_colours_they_are_given() -> None:
 def test_colours_are_for_simple_scenes() -> None:
     with pytest.raises(ValidationError, match="add style: simple"):
         source(colours=["red"])
+    assert source().colours == tuple(COLOURS)
 
 
 def test_a_simple_caption_lists_every_object_with_its_box() -> None:
