@@ -10,6 +10,12 @@ from pipeline.stats.table import number, share
 _MEN = ("man", "boy", "guy", "gentleman", "father", "husband")
 _WOMEN = ("woman", "girl", "lady", "mother", "wife")
 _MOST = 10
+_LOOKED_FOR = {
+    "faces and nudity": {"nudenet"},
+    "offensive words": {"profanity"},
+    "addresses and telephone numbers in captions": {"personal_data"},
+}
+"""What may be in any dataset, and the stages that look for it."""
 
 
 def limits(facts: Facts) -> Iterator[str]:
@@ -29,7 +35,10 @@ def limits(facts: Facts) -> Iterator[str]:
         )
     yield from guard(facts)
     yield "Captions are as the source has them: they may be wrong, and leave most of an image out."
-    yield "None of gritmill's stages looks for faces, names, or offensive content."
+    used = {stage.name for stage in facts.stages}
+    missed = [what for what, stages in _LOOKED_FOR.items() if not used & stages]
+    if missed:
+        yield f"Nothing was done to find {' or '.join(missed)}."
     if stats.languages:
         [(language, count), *_] = stats.languages.items()
         seen = sum(stats.languages.values())
