@@ -1,9 +1,14 @@
-"""An S3 server for whatever reads and writes URLs."""
+"""An S3 server for whatever reads and writes URLs, and a browser for pages."""
 
 from collections.abc import Iterator
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
+from chromium import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 _numbers = count()
 
@@ -37,3 +42,10 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield f"s3://{name}"
     fs.rm(name, recursive=True)
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """One for all tests: Playwright does not start twice in a process."""
+    with chromium() as found:
+        yield found

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import chromium, problems
+from chromium import problems
 
 from pipeline.gallery import asset
 
@@ -13,12 +13,6 @@ if TYPE_CHECKING:
 
 BOX = [0.1, 0.2, 0.5, 0.9]
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

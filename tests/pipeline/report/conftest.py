@@ -1,12 +1,11 @@
 """Runs to report on, and a browser to open the reports with."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from chromium import chromium
 from PIL import Image, ImageDraw
 
 from pipeline.progress import Progress
@@ -16,7 +15,7 @@ from pipeline.runners.local import LocalRunner
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 CAPTIONS = [
     "A dog in a green field.",
@@ -61,12 +60,6 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def small(make_run: Callable[..., Path]) -> Path:
     """Such a dataset, not to be changed."""
     return make_run()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    with chromium() as found:
-        yield found
 
 
 def _draw(folder: Path) -> None:

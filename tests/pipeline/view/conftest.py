@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import chromium
 from PIL import Image
 from source_files import tar_bytes
 
@@ -20,7 +19,7 @@ from pipeline.store import Store
 from pipeline.view import Server, Side, View, open_side
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 CAPTIONS = [
     "A dog in a green field.",
@@ -112,12 +111,6 @@ def serve() -> Iterator[Callable[..., Server]]:
     for server in servers:
         server.shutdown()
         server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    with chromium() as found:
-        yield found
 
 
 def _coco(folder: Path) -> None:
