@@ -44,8 +44,8 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """One for all tests: Playwright does not start twice in a process."""
+    """One for the tests of a module: while Playwright runs, so does its event loop, and no other can."""
     with chromium() as found:
         yield found

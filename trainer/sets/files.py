@@ -128,14 +128,6 @@ def xywh(row: Mapping[str, Any], within: tuple[float, float], place: str) -> Box
     return Box.from_xywh_pixels(x, y, w, h, *within)
 
 
-def number(row: Mapping[str, Any], name: str, place: str) -> float:
-    """A finite number, or text that is one. Raises `UserError`."""
-    value = _number(row.get(name))
-    if value is None:
-        raise UserError(f"{place} has no number {name!r}. Give the file as it was published.")
-    return value
-
-
 def _number(value: object) -> float | None:
     """None for what is no finite number, or beyond any image."""
     try:

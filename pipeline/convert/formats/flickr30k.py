@@ -1,14 +1,12 @@
 """`flickr30k`: Flickr30k Entities: sentences with marked phrases, and their boxes as XML.
 
-    Sentences/36979.txt       [/EN#42550/people A group of friends] are sitting on [/EN#42555/other a couch] .
-    Annotations/36979.xml     <annotation><filename>36979.jpg</filename><size>...</size>
-                              <object><name>42550</name><bndbox><xmin>1</xmin>...</bndbox></object></annotation>
+    Sentences/36979.txt             its sentences, as in `schemas.flickr30k`
+    Annotations/36979.xml           its boxes
     flickr30k-images/36979.jpg
     train.txt, val.txt, test.txt    which image is in which split, an id a line
 
-As in https://github.com/BryanPlummer/flickr30k_entities. A sentence is a sample, `36979_0`, its marked
-phrases are the noun chunks. Corners in the XML count pixels from 1 and are inside the box, so that the box
-reaches from xmin - 1 to xmax. Phrases that the XML calls not visible have no box and are no noun chunks.
+A sentence is a sample, `36979_0`, its marked phrases are the noun chunks. Phrases that the XML calls not
+visible have no box and are no noun chunks.
 """
 
 import json
@@ -17,19 +15,18 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from pipeline import files
 from pipeline.convert.groundings import usable
-from pipeline.convert.reading import Images, image_folders, is_number
+from pipeline.convert.reading import Images, image_folders
 from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
 from pipeline.convert.writing import Pictures, picture_name
 from pipeline.output.webdataset import member_stem
 from schemas.boxes import Box
 from schemas.columns import GroundedBox, Span
 from schemas.errors import UserError
+from schemas.flickr30k import MAX_FILE, parse_annotation, parse_sentence
 
 LOSES = {
     "masks": "there are none",
@@ -50,12 +47,8 @@ LOSES = {
     "provenance": "there is none",
     "annotations": "boxes whose label is no part of the caption cannot be said",
 }
-MAX_XML = 2**20
-"""Largest XML or text that is read, in bytes."""
 IMAGES = "flickr30k-images"
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
-_MARK = re.compile(r"\[/EN#(\d{1,18})((?:/[^\s/\[\]]+)*)\s+([^\[\]]*?)\s*\]")
-Corners = tuple[float, float, float, float]
 _BRACKETS = str.maketrans("[]", "()")
 
 
@@ -73,7 +66,7 @@ def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sampl
     for name in names:
         id_ = name.removesuffix(".txt")
         try:
-            size, boxes, unboxed = _annotation(_read(posixpath.join(path, "Annotations", f"{id_}.xml")))
+            size, boxes, unboxed = parse_annotation(_read(posixpath.join(path, "Annotations", f"{id_}.xml")))
         except ValueError as error:
             losses.row(id_, str(error))
             continue
@@ -86,9 +79,9 @@ def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sampl
             for phrase in phrases:
                 if phrase.entity not in boxes and phrase.entity not in unboxed:
                     losses.part(key, "a phrase of which the XML says nothing")
-                for corners in boxes.get(phrase.entity, []):
+                for told in boxes.get(phrase.entity, []):
                     try:
-                        box = usable(Box.from_pixels(*corners, *size))
+                        box = usable(told)
                     except ValueError as error:
                         losses.part(key, str(error))
                         continue
@@ -116,73 +109,10 @@ def recognises(path: str) -> bool:
     return all(files.exists(posixpath.join(path, name)) for name in ("Sentences", "Annotations"))
 
 
-class Marked(NamedTuple):
-    """A phrase of a sentence.
-
-    >>> parse_sentence("[/EN#1/people A man] sits .")
-    ('A man sits .', [Marked(span=Span(start=0, end=5), entity='1', types=['people'])])
-    """
-
-    span: Span
-    entity: str
-    types: list[str]
-
-
-def parse_sentence(line: str) -> tuple[str, list[Marked]]:
-    """A line of a sentence file -> the sentence without marks, and what they say."""
-    pieces: list[str] = []
-    phrases: list[Marked] = []
-    length = end = 0
-    for mark in _MARK.finditer(line):
-        before, words = line[end : mark.start()], mark[3]
-        start = length + len(before)
-        pieces += (before, words)
-        length, end = start + len(words), mark.end()
-        if words:
-            phrases.append(Marked(Span(start, length), mark[1], mark[2].split("/")[1:]))
-    return "".join([*pieces, line[end:]]), phrases
-
-
-def _annotation(xml: str) -> tuple[tuple[int, int], dict[str, list[Corners]], set[str]]:
-    """(width, height), the corners of each entity, and entities without boxes.
-
-    Raises `ValueError` for anything else. No entity of XML is ever expanded: a document type is refused.
-    """
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        raise ValueError("XML with a document type")
-    try:
-        root = ElementTree.fromstring(xml)  # noqa: S314  without a document type there is nothing to expand
-    except ElementTree.ParseError as error:
-        raise ValueError("no XML of its boxes" if not xml else "XML that cannot be read") from error
-    size = int(_number(root, "size/width")), int(_number(root, "size/height"))
-    if min(size) < 1:
-        raise ValueError("XML without the image's size")
-    boxes: dict[str, list[Corners]] = {}
-    unboxed: set[str] = set()
-    for found in root.iter("object"):
-        entities = [name.text.strip() for name in found.findall("name") if name.text]
-        x1, y1, x2, y2 = (_number(found, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax"))
-        for entity in entities:
-            if found.find("bndbox") is None:
-                unboxed.add(entity)
-            else:
-                boxes.setdefault(entity, []).append((x1 - 1, y1 - 1, x2, y2))
-    return size, boxes, unboxed
-
-
-def _number(element: ElementTree.Element, path: str) -> float:
-    """0 where there is none, which makes no box and no size."""
-    try:
-        value = float(element.findtext(path) or 0)
-    except ValueError:
-        return 0.0
-    return value if is_number(value) else 0.0
-
-
 def _read(path: str) -> str:
     """A text file; empty if there is none, or none that is text."""
     try:
-        return files.read(path, MAX_XML).decode() if files.stat(path) else ""
+        return files.read(path, MAX_FILE).decode() if files.stat(path) else ""
     except (OSError, UnicodeDecodeError):
         return ""
 

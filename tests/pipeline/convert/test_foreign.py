@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.convert.formats.flickr30k import parse_sentence
 from pipeline.convert.registry import FORMATS, read, sniff
 from pipeline.convert.sample import Losses
 from schemas.columns import Span
+from schemas.flickr30k import parse_sentence
 
 GRIT: dict[str, Any] = {
     "key": "000373938",

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.convert.formats.flickr30k import MAX_XML
 from pipeline.convert.registry import FORMATS, read, sniff
 from pipeline.convert.sample import Losses
 from pipeline.convert.writing import picture_name
 from schemas.errors import UserError
+from schemas.flickr30k import MAX_FILE
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;">]>
 <annotation><size><width>640</width><height>480</height></size><object><name>&lol2;</name></object></annotation>"""
@@ -27,7 +27,7 @@ OUTSIDE = """<!DOCTYPE a [<!ENTITY secret SYSTEM "file:///etc/hostname">]><annot
         ("<annotation>", "XML that cannot be read"),
         ("", "no XML of its boxes"),
         ("<a>" * 200_000, "XML that cannot be read"),
-        (f"<annotation>{' ' * MAX_XML}</annotation>", "no XML of its boxes"),
+        (f"<annotation>{' ' * MAX_FILE}</annotation>", "no XML of its boxes"),
         ("<a><size><width>1e999</width><height>9</height></size></a>", "XML without the image's size"),
         ("<a><size><width>nan</width><height>9</height></size></a>", "XML without the image's size"),
     ],

@@ -1,9 +1,8 @@
-"""Runs to report on, and a browser to open the reports with."""
+"""Runs to report on."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageDraw
@@ -13,9 +12,6 @@ from pipeline.recipes import load_recipe
 from pipeline.run import run
 from pipeline.runners.local import LocalRunner
 from pipeline.store import Store
-
-if TYPE_CHECKING:
-    pass
 
 CAPTIONS = [
     "A dog in a green field.",

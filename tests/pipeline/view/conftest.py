@@ -1,4 +1,4 @@
-"""Datasets to look at: shards made by hand, two runs of one recipe, and a browser."""
+"""Datasets to look at: shards made by hand and two runs of one recipe."""
 
 import io
 import json

@@ -159,9 +159,9 @@ def test_a_pickle_is_never_opened(load: Load, tmp_path: Path) -> None:
 
 ANNOTATION = """<annotation><filename>10.jpg</filename>
 <size><width>640</width><height>480</height><depth>3</depth></size>
-<object><name>1</name><bndbox><xmin>64</xmin><ymin>48</ymin><xmax>192</xmax><ymax>288</ymax></bndbox></object>
+<object><name>1</name><bndbox><xmin>65</xmin><ymin>49</ymin><xmax>192</xmax><ymax>288</ymax></bndbox></object>
 <object><name>1</name><name>2</name>
-<bndbox><xmin>320</xmin><ymin>0</ymin><xmax>640</xmax><ymax>480</ymax></bndbox></object>
+<bndbox><xmin>321</xmin><ymin>1</ymin><xmax>640</xmax><ymax>480</ymax></bndbox></object>
 <object><name>3</name><scene>1</scene><nobndbox>0</nobndbox></object></annotation>"""
 SENTENCES = """[/EN#1/people Two men] in [/EN#3/scene a park] see [/EN#2/animals/other a dog] .
 [/EN#1/people They] stand .
@@ -193,10 +193,13 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb"><!ENTITY c "&b;&b;&b;&b;">]>'
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"annotation": BOMB + ANNOTATION}, "10.xml declares a document type"),
-        ({"annotation": ANNOTATION[:200]}, "10.xml is no XML"),
-        ({"annotation": ANNOTATION.replace("640", "wide", 1)}, "10.xml has no width and height"),
-        ({"annotation": ANNOTATION.replace("<xmin>64<", "<xmin>nan<")}, "10.xml has no number 'xmin'"),
+        ({"annotation": BOMB + ANNOTATION}, "10.xml is XML with a document type"),
+        ({"annotation": ANNOTATION[:200]}, "10.xml is XML that cannot be read"),
+        ({"annotation": ANNOTATION.replace("640", "wide", 1)}, "10.xml is XML without the image's size"),
+        (
+            {"annotation": ANNOTATION.replace("<xmin>65<", "<xmin>nan<")},
+            "has a box of '1' that is no numbers",
+        ),
         ({"sentences": "\n"}, "10.txt has no sentences"),
         ({"ids": "../../etc/passwd"}, "no id of an image"),
         ({"ids": "11"}, "11.xml cannot be read"),
