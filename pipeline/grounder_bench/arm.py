@@ -14,6 +14,7 @@ from pipeline.results import Failure
 from schemas.columns import Columns, GroundedBox
 from schemas.errors import UserError
 from stages.base import Stage
+from stages.segmenters.base import Segment
 
 
 class Answers(NamedTuple):
@@ -35,30 +36,60 @@ class Answers(NamedTuple):
     """The most that torch held on the GPU, in bytes; 0 without."""
 
 
-def answer(stage: Stage, columns: Columns) -> Answers:
+class Arm(NamedTuple):
+    """What is measured: a grounder, and perhaps a segmenter that makes its boxes anew from masks."""
+
+    grounder: Stage
+    refiner: Segment | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        others = ["image"] if self.refiner else []
+        return tuple(dict.fromkeys([*self.grounder.reads, *others]))
+
+    def setup(self) -> None:
+        self.grounder.setup()
+        if self.refiner:
+            self.refiner.setup()
+
+    def candidates(self, columns: Columns) -> list[list[GroundedBox] | Failure]:
+        """Those of each row, as the grounder gives them or as the masks have them."""
+        found = run_stage(self.grounder, {name: columns[name] for name in self.grounder.reads})[CANDIDATES]
+        if self.refiner is None:
+            return found
+        rows = [i for i, row in enumerate(found) if not isinstance(row, Failure)]
+        given = {"image": [columns["image"][i] for i in rows], "boxes": [found[i] for i in rows]}
+        refined = run_stage(self.refiner, given)["boxes"]
+        for i, row in zip(rows, refined, strict=True):
+            found[i] = row
+        return found
+
+
+def answer(arm: Arm, columns: Columns) -> Answers:
     """Runs the grounder over the rows in a fresh process.
 
     Raises whatever its `setup` raises, and `UserError` if the process dies.
     """
-    given = {name: columns[name] for name in stage.reads}
+    given = {name: columns[name] for name in arm.reads}
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh) as pool:
         try:
-            return pool.submit(_answer, stage, given).result()
+            return pool.submit(_answer, arm, given).result()
         except BrokenProcessPool as error:
             raise UserError(
-                f"{type(stage).__name__} died, of too little memory perhaps; give it a smaller batch_size"
+                f"{type(arm.grounder).__name__} died, of too little memory perhaps; give it a smaller "
+                "batch_size"
             ) from error
 
 
-def _answer(stage: Stage, columns: Columns) -> Answers:
+def _answer(arm: Arm, columns: Columns) -> Answers:
     start = time.perf_counter()
-    stage.setup()
+    arm.setup()
     loading = time.perf_counter() - start
     # Libraries put off a part of their work to the first call.
-    run_stage(stage, {name: values[: stage.batch_size] for name, values in columns.items()})
+    arm.candidates({name: values[: arm.grounder.batch_size] for name, values in columns.items()})
     start, cpu = time.perf_counter(), time.process_time()
-    found = run_stage(stage, columns)[CANDIDATES]
+    found = arm.candidates(columns)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     return Answers(
         [[] if isinstance(row, Failure) else row for row in found],

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipeline.grounder_bench.arm import Answers, answer
+from pipeline.grounder_bench.arm import Answers, Arm, answer
 from pipeline.grounder_bench.questions import Samples, ask, ground_stage
 from pipeline.grounder_bench.score import (
     AtThreshold,
@@ -17,9 +17,10 @@ from pipeline.grounder_bench.score import (
     judge,
 )
 from pipeline.grounder_bench.truth import Truth
-from pipeline.recipes import load_recipe
+from pipeline.recipes import Job, load_recipe
 from schemas.errors import UserError
 from stages.base import Stage
+from stages.segmenters.base import Segment
 
 
 class Outcome(NamedTuple):
@@ -44,27 +45,31 @@ def compare_grounders(
     """Each variant of the recipe's grounder over the recipe's samples; none takes it as it stands.
 
     A variant is a grounder's name or its options in YAML: `{grounder: onnx, model: yolox.onnx}`. With no
-    `min_score`, recall and precision are taken where F1 is best. Raises `UserError` for a mistake in the
-    recipe or a variant before anything is run.
+    `min_score`, recall and precision are taken where F1 is best. Where the recipe has a `segment` stage that
+    refines boxes, each grounder is judged without and with it. Raises `UserError` for a mistake in the recipe
+    or a variant before anything is run.
     """
     job = load_recipe(recipe, overrides)
     name = job.stages[ground_stage(job)].name
-    arms: list[tuple[Stage, dict[str, Any]]] = []
+    arms: list[tuple[str, Arm]] = []
     if not variants:
-        arms.append((job.stages[ground_stage(job)].stage, {}))
+        stage = job.stages[ground_stage(job)].stage
+        arms.append((_title(stage, {}), Arm(stage)))
     for variant in variants:
         options = _options(variant)
         changed = load_recipe(recipe, [*overrides, f"stages.{name}={json.dumps(options)}"])
-        arms.append((changed.stages[ground_stage(changed)].stage, options))
+        stage = changed.stages[ground_stage(changed)].stage
+        arms.append((_title(stage, options), Arm(stage)))
+    if refiner := _refiner(job):
+        arms = [one for title, arm in arms for one in ((title, arm), _refined(title, arm, refiner))]
     samples = ask(job, truth, limit)
     outcomes = []
-    for stage, options in arms:
-        title = _title(stage, options)
-        missing = [column for column in stage.reads if column not in samples.columns]
+    for title, arm in arms:
+        missing = [column for column in arm.reads if column not in samples.columns]
         if missing:
             raise UserError(f"{title} reads {', '.join(missing)}, which nothing before it writes")
         say(title)
-        answers = answer(stage, samples.columns)
+        answers = answer(arm, samples.columns)
         judged = judge(samples.questions, answers.candidates, nms_iou)
         at = at_best_threshold(judged) if min_score is None else at_threshold(judged, min_score)
         outcomes.append(Outcome(title, average_precision(judged), at, answers))
@@ -81,6 +86,15 @@ def _options(variant: str) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise UserError(f"--try {variant}: write it as --try '{{grounder: onnx, model: FILE}}'")
     return options
+
+
+def _refiner(job: Job) -> Segment | None:
+    stages = [named.stage for named in job.stages]
+    return next((stage for stage in stages if isinstance(stage, Segment) and stage.refine_boxes), None)
+
+
+def _refined(title: str, arm: Arm, refiner: Segment) -> tuple[str, Arm]:
+    return f"{title} + {refiner.segmenter} masks", arm._replace(refiner=refiner)
 
 
 def _title(stage: Stage, options: dict[str, Any]) -> str:

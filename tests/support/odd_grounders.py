@@ -1,4 +1,4 @@
-"""Grounders that behave badly, or that are easy to judge."""
+"""Grounders that behave badly, or that are easy to judge, and a segmenter of that kind."""
 
 import os
 from typing import Literal
@@ -7,6 +7,7 @@ from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Reject
 from schemas.errors import UserError
 from stages.grounders.base import Ground
+from stages.segmenters.base import Segment
 
 
 class WholeImage(Ground):
@@ -52,3 +53,20 @@ class Fixed(Ground):
     def process(self, batch: Columns) -> Columns:
         found = Reject(self.reject) if self.reject else self.candidates
         return {"candidates": [found for _ in batch["caption"]]}
+
+
+class LeftPart(Segment):
+    """Leaves of each box the left 40 %."""
+
+    segmenter: Literal["left_part"] = "left_part"
+
+    def setup(self) -> None:
+        pass
+
+    def process(self, batch: Columns) -> Columns:
+        return {"boxes": [[_left(one) for one in boxes] for boxes in batch["boxes"]], "masks": batch["boxes"]}
+
+
+def _left(grounded: GroundedBox) -> GroundedBox:
+    x1, y1, x2, y2 = grounded.box
+    return grounded._replace(box=Box(x1, y1, x1 + 0.4 * (x2 - x1), y2))

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("spacy", reason="needs the extra nlp")
 
-from pipeline.grounder_bench.arm import answer
+from pipeline.grounder_bench.arm import Arm, answer
 from pipeline.grounder_bench.compare import compare_grounders
 from pipeline.grounder_bench.truth import Truth
 from schemas.columns import Columns, Span
@@ -58,8 +58,28 @@ def test_the_recipe_s_own_grounder_may_be_anybody_s(tmp_path: Path) -> None:
     assert outcome.at.min_score == 0.5 and outcome.at.precision is not None and outcome.at.precision < 0.3
 
 
+def test_boxes_are_also_judged_as_the_recipe_s_segmenter_refines_them(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: test\nsource: {type: scenes, count: 6, size: 128}\n"
+        "stages:\n  - image_check\n  - noun_chunks\n  - ground: {grounder: annotations}\n  - select_boxes\n"
+        "  - odd_grounders:LeftPart: {refine_boxes: true}\n"
+        f"output: {{dir: {tmp_path}/out}}\n"
+    )
+    _, [plain, refined] = compare_grounders(str(path), [], nms_iou=1, say=lambda _: None)
+    assert (plain.name, refined.name) == ("annotations", "annotations + left_part masks")
+    assert (plain.ap, refined.ap) == (1.0, 0.0)
+
+
+def test_a_row_that_fails_is_not_refined() -> None:
+    columns = rows("a dog", "a duck") | {"image": [b"", b""]}
+    answers = answer(Arm(odd_grounders.Stumbling(), odd_grounders.LeftPart(refine_boxes=True)), columns)
+    assert [[one.box.x2 for one in row] for row in answers.candidates] == [[], [0.4]]
+    assert answers.failed == ["ValueError: odd"]
+
+
 def test_a_row_that_fails_has_no_boxes_and_is_told_of() -> None:
-    answers = answer(odd_grounders.Stumbling(), rows("a dog", "a duck", "a cat!", "a cow"))
+    answers = answer(Arm(odd_grounders.Stumbling()), rows("a dog", "a duck", "a cat!", "a cow"))
     assert list(map(len, answers.candidates)) == [0, 1, 1, 0]
     assert answers.failed == ["ValueError: odd"] * 2
 
@@ -75,12 +95,12 @@ def test_a_grounder_that_cannot_run_is_one_sentence(
     grounder: type[odd_grounders.WholeImage], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        answer(grounder(), rows("a dog"))
+        answer(Arm(grounder()), rows("a dog"))
 
 
 def test_the_memory_is_the_grounder_s_own() -> None:
     ours = bytearray(b"x" * 400_000_000)
-    assert 20e6 < answer(odd_grounders.WholeImage(), rows("a dog")).memory < len(ours)
+    assert 20e6 < answer(Arm(odd_grounders.WholeImage()), rows("a dog")).memory < len(ours)
 
 
 @pytest.mark.parametrize(
