@@ -100,6 +100,47 @@ def test_killed_runs_end_with_the_same_bytes(
     assert {name for name in out if out[name] != expected[name]} == {"recipe.yaml"}
 
 
+@pytest.mark.timeout(300)
+def test_a_run_killed_while_it_detects_ends_with_the_same_bytes(
+    write_recipe: Callable[..., Path], coco_mini: Path, yolox_nano: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
+    pytest.importorskip("spacy", reason="needs the extra `nlp`")
+    source = f"type: coco, images: {coco_mini}/images, captions: {coco_mini}/captions.json"
+    source += ", per: image, part_size: 8"
+    stages = [
+        "image_check",
+        "noun_chunks",
+        f"ground: {{grounder: onnx, model: {yolox_nano}}}",
+        "select_boxes: {min_score: 0.24}",
+        "referring_expressions",
+    ]
+    output = "formats: [webdataset], shard_size: 5MB"
+    calm = write_recipe(source, stages, output=output, folder="calm")
+    assert start(calm, "local").wait() == 0
+    recipe = write_recipe(source, stages, output=output, folder="out")
+    work = tmp_path / "out.work"
+
+    def done(stage: str) -> set[str]:
+        return {Path(name).name for name in finished(work) if name.startswith(f"{stage}-")}
+
+    process = start(recipe, "local")
+    while process.poll() is None and not (len(done("ground")) == 2 and done("noun_chunks") > done("ground")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(done("ground")) == 2 and len(done("noun_chunks")) == 3, "the third part was being grounded"
+    before = finished(work)
+
+    resumed = start(recipe, "local")
+    assert resumed.stderr is not None
+    said = resumed.stderr.read().decode()
+    assert resumed.wait() == 0, said
+    unchanged(before, finished(work))
+    shards = sums(tmp_path / "out" / "data")
+    assert shards and shards == sums(tmp_path / "calm" / "data")
+
+
 def kill_a_worker(driver: int, chance: random.Random) -> int:
     workers = [
         child
