@@ -5,9 +5,10 @@ import functools
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 OURS = ("schemas", "prompts", "stages", "pipeline")
 DIGITS = 16
@@ -26,53 +27,60 @@ def code_digest(module: str) -> str:
     Of the syntax tree without docstrings, not of the text: comments and layout do not count. So no
     version number has to be remembered when a stage, or something it builds on, changes.
     """
-    return digest({name: _tree(path) for name, path in sorted(_closure(module).items())})
+    return digest({name: code.tree for name, code in sorted(_closure(module).items())})
 
 
-def _closure(module: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+class _Code(NamedTuple):
+    tree: str
+    """The syntax tree without docstrings."""
+    imports: tuple[str, ...]
+    """What it imports of ours; a name that it takes from a module may be a module, too."""
+
+
+def _closure(module: str) -> dict[str, _Code]:
+    found: dict[str, _Code] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in found else _file(name)
-        if path is not None:
-            found[name] = path
-            waiting.extend(_imports(path))
+        code = None if name in found else _code(name)
+        if code is not None:
+            found[name] = code
+            waiting.extend(code.imports)
     return found
 
 
 @functools.cache
-def _file(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ModuleNotFoundError, ValueError):
+def _code(module: str) -> _Code | None:
+    """A module's code; None if there is no such module, or it is not written in Python."""
+    spec = _spec(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return None
-    origin = spec.origin if spec else None
-    return Path(origin) if origin and origin.endswith(".py") else None
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] in OURS)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in OURS:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@functools.cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@functools.cache
-def _tree(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    imports: list[str] = []
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, ast.Import):
+            imports += (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imports += (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             node.body = [
                 statement
                 for statement in node.body
                 if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
             ]
-    return ast.dump(tree)
+    return _Code(ast.dump(tree), tuple(name for name in imports if name.partition(".")[0] in OURS))
+
+
+@functools.cache
+def _spec(module: str) -> ModuleSpec | None:
+    """Where a module lies. Left to itself, `find_spec` would import the packages and modules around it."""
+    package = module.rpartition(".")[0]
+    if not package or module in sys.modules:
+        try:
+            return importlib.util.find_spec(module)
+        except ValueError:  # of a module that was not imported, such as `__main__`
+            return None
+    parent = _spec(package)
+    if parent is None or parent.submodule_search_locations is None:
+        return None
+    return PathFinder.find_spec(module, parent.submodule_search_locations)

@@ -23,7 +23,7 @@ CODE = {
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """(module=text, ...) -> the digest of `ours.stage` in a package with these modules changed."""
-    caches = (code_digest, fingerprint._file, fingerprint._parsed, fingerprint._tree)
+    caches = (code_digest, fingerprint._code, fingerprint._spec)
     monkeypatch.setattr(fingerprint, "OURS", ("ours",))
     monkeypatch.syspath_prepend(tmp_path)
     folder = tmp_path / "ours"
@@ -86,6 +86,11 @@ def test_what_may_change_results_changes_the_digest(
 def test_imports_within_functions_count(code: Callable[..., str]) -> None:
     lazy = "class Stage:\n    def setup(self):\n        import ours.unused\n"
     assert code(stage=lazy) != code(stage=lazy, unused="SEED = 2\n")
+
+
+def test_nothing_is_imported_to_see_what_it_holds(code: Callable[..., str]) -> None:
+    assert code(deep="raise AssertionError\n") != code()
+    assert not [name for name in sys.modules if name.partition(".")[0] == "ours"]
 
 
 def test_modules_that_import_each_other_are_no_trouble(code: Callable[..., str]) -> None:
