@@ -230,7 +230,8 @@ def make_plan(job: Job, parts: Parts) -> Plan:
     all it imports, the revision of its model and prompts, and the fingerprint of what feeds it."""
     source = job.source
     code = [code_digest(type(one).__module__) for one in (source, *source.within())]
-    feeding = digest(source.model_dump(mode="json"), *code)
+    # Sources may tell their columns from files, whose change must not leave results with other columns.
+    feeding = digest(source.model_dump(mode="json"), sorted(source.provides()), *code)
     steps = [Step("source", "source", feeding, Resources(1, 0), source.provides())]
     assign = AssignShards(
         shard_size=job.output.shard_size,

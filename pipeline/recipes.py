@@ -29,6 +29,9 @@ RECORDED = "recipe.yaml"
 WORK_MARK = "# Recorded by a run whose work lies in this folder.\n"
 MAX_BYTES = 10**6
 
+_OF_BOXES = {"ref_exps": "referring_expressions", "masks": "segment", "box_checks": "verify_boxes"}
+"""Columns with an entry for each of `boxes`, and the stage that makes each."""
+
 
 @dataclass(frozen=True)
 class NamedStage:
@@ -303,7 +306,7 @@ class _Checker:
             return None
 
     def _check_columns(
-        self, source: Source, stages: Iterable[tuple[int, NamedStage]], formats: Iterable[str]
+        self, source: Source, stages: Sequence[tuple[int, NamedStage]], formats: Iterable[str]
     ) -> None:
         """Each stage and format must find the columns that it reads, and a column keeps its type."""
         have = source.provides()
@@ -312,20 +315,19 @@ class _Checker:
             for column in named.stage.reads:
                 if column not in have:
                     self.mistake(path, f"{named.name} reads column {column}, {_who_writes(column)}")
-            if "masks" in have and "boxes" in named.stage.writes and "masks" not in named.stage.writes:
-                words = "chooses boxes anew, and masks would no longer be theirs; put segment after it"
-                self.mistake(path, f"{named.name} {words}")
-            keeps_boxes = "boxes" not in named.stage.writes or "masks" in named.stage.writes
-            if "box_checks" in have and not (keeps_boxes or "box_checks" in named.stage.writes):
-                words = "chooses boxes anew, and their checks would be lost; put verify_boxes after it"
-                self.mistake(path, f"{named.name} {words}")
-            if "noun_chunks" in have and "caption" in named.stage.writes:
-                words = "rewrites captions, whose characters are counted by now; put it before noun_chunks"
-                self.mistake(path, f"{named.name} {words}")
+            if "caption" in named.stage.writes and ("noun_chunks" in have or "boxes" in have):
+                fix = (
+                    "put it before noun_chunks"
+                    if "noun_chunks" in have
+                    else "let the source not `carry` boxes"
+                )
+                words = "rewrites captions, whose characters are counted by now"
+                self.mistake(path, f"{named.name} {words}; {fix}")
             for column, kind in named.stage.writes.items():
                 if have.get(column, kind) != kind:
                     self.mistake(path, f"{named.name} writes column {column} with another type than before")
             have = have | named.stage.writes
+        self._check_parallel(source, stages)
         for column in AssignShards.reads:
             if column not in have:
                 self.mistake(("output",), f"the output needs column {column}, {_who_writes(column)}")
@@ -334,6 +336,24 @@ class _Checker:
                 if column not in have:
                     words = f"format {name} needs column {column}, {_who_writes(column)}"
                     self.mistake(("output", "formats"), words)
+
+    def _check_parallel(self, source: Source, stages: Iterable[tuple[int, NamedStage]]) -> None:
+        """What belongs to boxes must be made after the last stage that chooses them."""
+        carried = source.provides()
+        have = carried
+        stale: dict[str, tuple[int, str]] = {}
+        wrong: dict[str, tuple[int, str]] = {}
+        for i, named in stages:
+            writes = named.stage.writes
+            wrong |= {column: place for column, place in stale.items() if column in named.stage.reads}
+            if "boxes" in writes and "masks" not in writes:  # segment, too, writes boxes: the same ones
+                stale |= {column: (i, named.name) for column in _OF_BOXES if column in have}
+            stale = {column: place for column, place in stale.items() if column not in writes}
+            have = have | writes
+        for column, (i, name) in (stale | wrong).items():
+            words = f"{name} chooses boxes anew, and {column} would no longer be theirs"
+            also = ", or let the source not `carry` them" if column in carried else ""
+            self.mistake(("stages", i), f"{words}; put {_OF_BOXES[column]} after it{also}")
 
 
 def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:

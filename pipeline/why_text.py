@@ -1,6 +1,7 @@
 """A sample's story as lines of text: spans as the words they are, boxes short, long things cut."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 from unicodedata import category
@@ -94,9 +95,14 @@ def _dropped(value: Any, caption: str) -> Iterator[str]:
 
 
 def _checks(value: Any, caption: str) -> Iterator[str]:
-    """A line for each box, in the order of `boxes`."""
+    """A line for each box, in the order of `boxes`. A check that a run carried over has no value."""
     for checks in value[:_MOST_BOXES]:
-        yield ", ".join(f"{c['check']} {c['value']}{'' if c['passed'] else ' (failed)'}" for c in checks)
+        yield ", ".join(
+            c["check"]
+            + ("" if math.isnan(c["value"]) else f" {c['value']}")
+            + ("" if c["passed"] else " (failed)")
+            for c in checks
+        )
     yield from _rest(len(value) - _MOST_BOXES)
 
 

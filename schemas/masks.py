@@ -49,6 +49,11 @@ class Mask(NamedTuple):
         return cls(height, width, encoded["counts"].decode(), score, model)
 
     @classmethod
+    def empty(cls, height: int, width: int) -> "Mask":
+        """The mask of a region that nothing has segmented."""
+        return cls(height, width, _written(height * width), 0.0, "")
+
+    @classmethod
     def from_item(cls, item: object) -> "Mask":
         """An entry of a record's `masks` -> a mask. Raises `ValueError` if it is none."""
         if not isinstance(item, Mapping):
@@ -105,6 +110,22 @@ class Mask(NamedTuple):
         bottom = height - 1 if across else max(last for _, last in one_column)
         left, right = inside[0][0] // height, inside[-1][1] // height
         return Box.from_pixels(left, top, right + 1, bottom + 1, self.width, height)
+
+
+def _written(number: int) -> str:
+    """A run length in characters, five bits each from the lowest up, the sixth set where more follow.
+
+    >>> _written(12), _written(640 * 426)
+    ('<', 'PXZ8')
+    """
+    characters = ""
+    while True:
+        bits, number = number & 31, number >> 5
+        # The highest of the last five bits is the sign.
+        is_last = not number and not bits & 16
+        characters += chr(bits + 48 + (0 if is_last else 32))
+        if is_last:
+            return characters
 
 
 def _same(first: int, last: int, height: int) -> bool:

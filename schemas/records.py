@@ -31,9 +31,13 @@ from typing import Any, NamedTuple
 from schemas import conversations
 from schemas.boxes import Box
 from schemas.columns import Span
+from schemas.masks import Mask
 from schemas.public import public_text
 
 Record = dict[str, Any]
+
+BESIDE_BOXES = ("masks", "box_checks")
+"""Columns with an entry for each of `boxes`, which may be null as a whole."""
 
 
 class Region(NamedTuple):
@@ -74,6 +78,8 @@ def to_record(sample: Mapping[str, Any]) -> Record:
 
     Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, `masks` and `box_checks`, and
     `conversations: list[Conversation]` and `provenance: list[Provenance]`, parallel, if they are there.
+    Where one sample of a mix has masks or checks, all have the fields: null stands for empty masks and for no
+    check.
     """
     record: Record = {name: sample[name] for name in ("key", "caption", "width", "height")}
     boxes = sample.get("boxes")
@@ -84,12 +90,14 @@ def to_record(sample: Mapping[str, Any]) -> Record:
             pairs = zip(ref_exps, boxes, strict=True)
             record["ref_exps"] = [Region(span, b.box, b.score).to_item() for span, b in pairs]
         record["boxes"] = [{"model": public_text(b.model), "phrase": b.phrase} for b in boxes]
-        if sample.get("box_checks") is not None:
-            for entry, checks in zip(record["boxes"], sample["box_checks"], strict=True):
+        if "box_checks" in sample:
+            box_checks = [[] for _ in boxes] if sample["box_checks"] is None else sample["box_checks"]
+            for entry, checks in zip(record["boxes"], box_checks, strict=True):
                 entry["checks"] = {check.check: check.passed for check in checks}
-        if sample.get("masks") is not None:
-            pairs = zip(sample["masks"], boxes, strict=True)
-            record["masks"] = [mask.to_item() for mask, _ in pairs]
+        if "masks" in sample:
+            empty = Mask.empty(sample["height"], sample["width"])
+            masks = [empty for _ in boxes] if sample["masks"] is None else sample["masks"]
+            record["masks"] = [mask.to_item() for mask, _ in zip(masks, boxes, strict=True)]
     record |= {name: sample[name] for name in ("image_id", "split", "image_format")}
     ref = sample["image"].ref
     record["source"] = ref._replace(uri=public_text(ref.uri))._asdict()

@@ -1,55 +1,159 @@
-"""`finished`: the shards of a finished run, with the boxes and conversations that it made.
+"""`finished`: the shards of a finished run, with the boxes, masks and conversations that it made.
 
 source: {type: finished, shards: out/llava_instruct/data/*.tar, carry: [conversations]}
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any, Literal
+import math
+import posixpath
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from pipeline import files
+from pipeline.output.webdataset import member_stem
 from pipeline.sources.base import Part
-from pipeline.sources.webdataset import WebdatasetSource
+from pipeline.sources.captions import json_object
+from pipeline.sources.keys import safe_key
+from pipeline.sources.tars import BrokenArchive, members
+from pipeline.sources.webdataset import MAX_JSON, WebdatasetSource
 from schemas import conversations
-from schemas.columns import Columns, GroundedBox, Reject, Span
+from schemas.columns import BoxCheck, Check, Columns, GroundedBox, Reject, Span
 from schemas.conversations import Conversation
+from schemas.errors import UserError
+from schemas.masks import Mask
 from schemas.records import Region
 from schemas.replies import Provenance
 
-COLUMNS: dict[str, dict[str, Any]] = {
+Kind = Literal["boxes", "masks", "checks", "conversations"]
+
+COLUMNS: dict[Kind, dict[str, Any]] = {
     "boxes": {"boxes": list[GroundedBox], "ref_exps": list[Span]},
+    "masks": {"masks": list[Mask]},
+    "checks": {"box_checks": list[list[BoxCheck]]},
     "conversations": {"conversations": list[Conversation], "provenance": list[Provenance]},
 }
 """What can be carried over, and the columns of each."""
 
+LOOKS_AT = 100
+"""Most records of a folder that are read to learn what its run has made."""
+
 _PROVENANCE = TypeAdapter(list[Provenance])
+_CHECKS = TypeAdapter(dict[Check, bool])
 
 
 class FinishedSource(WebdatasetSource):
     """Reads what a run has written as the run had it; a tar is a part.
 
-    Keys, image ids, captions and metadata are those of the run. Masks are not carried over: segment anew.
+    Keys, image ids, captions and metadata are those of the run, and so is whatever its records hold of boxes,
+    referring expressions, masks, checks, conversations and where these came from. A box without an expression
+    has its noun chunk for one. Of a check a record tells only whether the box passed it: its value and
+    threshold are NaN.
+
+    Records do not hold, so that nothing carries over: noun chunks that got no box, parses, candidates, what
+    filters measured, and the `origin` of a mix. Splits are dealt anew, by the image, so that equal options
+    give equal ones. To choose boxes anew, carry none.
     """
 
     type: Literal["finished"] = "finished"  # type: ignore[assignment]
-    carry: list[Literal["boxes", "conversations"]] = Field(default=["boxes", "conversations"], min_length=1)
-    """What is taken over: `boxes` with their referring expressions, `conversations` with where they came
-    from. Samples that have none get none."""
+    carry: list[Kind] | None = Field(default=None, min_length=1)
+    """What is taken over: `boxes` with their referring expressions, the `masks` of them, the `checks` that
+    they went through, `conversations` with where they came from. null takes all that the first records of
+    each folder show. Samples that have none get none."""
+
+    @model_validator(mode="after")
+    def _carries_boxes_with_what_is_theirs(self) -> Self:
+        for kind in {"masks", "checks"} & set(self.carry or ()):
+            if "boxes" not in (self.carry or ()):
+                raise ValueError(f"carry names {kind} without the boxes that they belong to; add boxes")
+        return self
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if found:
+            return found
+        try:
+            there = self._there
+        except (UserError, OSError) as error:
+            return [str(error)]
+        lacking = [kind for kind in self.carry or () if kind not in there]
+        if lacking:
+            return [
+                f"carry names {', '.join(lacking)}, of which the records of this run have none; leave it out"
+            ]
+        return []
 
     def provides(self) -> dict[str, Any]:
         columns = super().provides()
-        for kind in dict.fromkeys(self.carry):
+        for kind in self._carried:
             columns |= COLUMNS[kind]
         return columns
 
     def read(self, part: Part) -> Columns:
         columns = super().read(part)
+        prefix = self._prefix(part)
         rows = [_row(metadata) for metadata in columns["metadata"]]
+        columns["key"] = [
+            name if isinstance(row, Reject) else _key(name, prefix, row["key"])
+            for name, row in zip(columns["key"], rows, strict=True)
+        ]
         for name in self.provides():
             if name not in ("key", "image_id", "image", "caption"):
                 columns[name] = [row if isinstance(row, Reject) else row[name] for row in rows]
         return columns
+
+    @property
+    def _carried(self) -> list[Kind]:
+        if self.carry is not None:
+            return [kind for kind in COLUMNS if kind in self.carry]
+        try:
+            return [kind for kind in COLUMNS if kind in self._there]
+        except (UserError, OSError):
+            return []  # `problems` says it
+
+    @cached_property
+    def _there(self) -> set[Kind]:
+        """What the records hold, by the first ones of each folder. Raises `UserError` if they are none."""
+        found, _ = files.find_all(self._patterns)
+        first = {posixpath.dirname(file.uri): file.uri for file in reversed(found)}
+        return {kind for uri in first.values() for kind in _kinds(uri)}
+
+
+def _kinds(uri: str) -> set[Kind]:
+    """What the records of a tar hold. Only a box tells of checks, so it looks until there is one."""
+    kinds: set[Kind] = set()
+    record: Mapping[str, Any] = {}
+    for record in islice(_records(uri), LOOKS_AT):
+        kinds.update(kind for kind in COLUMNS if kind in record)
+        boxes = record.get("boxes")
+        if isinstance(boxes, list) and any(isinstance(box, dict) and "checks" in box for box in boxes):
+            kinds.add("checks")
+        if boxes or "boxes" not in record:
+            break
+    if "captions" not in record:
+        raise UserError(f"{uri} holds no record that a run has written; read it as `type: webdataset`")
+    return kinds
+
+
+def _records(uri: str) -> Iterator[Mapping[str, Any]]:
+    with files.open_binary(uri) as file:
+        try:
+            for member in members(file):
+                if member.name.endswith(".json") and member.size <= MAX_JSON:
+                    file.seek(member.offset)
+                    record = json_object(file.read(member.size))
+                    if not isinstance(record, Reject):
+                        yield record
+        except BrokenArchive:
+            return  # what came before is good; reading the part says what is wrong
+
+
+def _key(name: str, prefix: str, key: str) -> str:
+    """The key of a sample whose members are called `name`, which is not its key where that is long."""
+    return safe_key(prefix + key) if name == safe_key(prefix + member_stem(key)) else name
 
 
 def _row(text: str | Reject) -> dict[str, Any] | Reject:
@@ -58,29 +162,49 @@ def _row(text: str | Reject) -> dict[str, Any] | Reject:
         return text
     try:
         return _columns(json.loads(text))
-    except (ValueError, TypeError, KeyError, ValidationError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
         return Reject("bad_record", ascii(" ".join(str(error).split()))[1:-1][:200])
 
 
 def _columns(record: Mapping[str, Any]) -> dict[str, Any]:
-    captions, metadata = record.get("captions", []), record.get("metadata", "{}")
+    key, captions = record.get("key", "-"), record.get("captions", [])
+    metadata = record.get("metadata", "{}")
     texts = captions if isinstance(captions, list) else [None]
-    if not all(isinstance(text, str) for text in [metadata, *texts]):
-        raise ValueError("captions or metadata are none; is it the record of a run?")
+    if not (key and all(isinstance(text, str) for text in [key, metadata, *texts])):
+        raise ValueError("key, captions or metadata are none; is it the record of a run?")
     chunks = [Region.from_item(item) for item in record.get("noun_chunks", [])]
+    expressions = [Region.from_item(item) for item in record.get("ref_exps", record.get("noun_chunks", []))]
     made = record.get("boxes", [])
     boxes = [
         GroundedBox(chunk.span, chunk.box, chunk.score, str(by["model"]), str(by["phrase"]))
         for chunk, by in zip(chunks, made, strict=True)
     ]
     return {
+        "key": key,
         "captions": captions,
         "metadata": metadata,
         "boxes": boxes,
-        "ref_exps": [Region.from_item(item).span for item in record.get("ref_exps", [])],
+        "ref_exps": [expression.span for expression, _ in zip(expressions, boxes, strict=True)],
+        "masks": _masks(record.get("masks"), boxes),
+        "box_checks": _checks(made),
         "conversations": conversations.from_json(record.get("conversations", "[]")),
         "provenance": _provenance(record.get("provenance")),
     }
+
+
+def _masks(items: Any, boxes: list[GroundedBox]) -> list[Mask] | None:
+    """None for a record of a run that made none."""
+    if items is None:
+        return None
+    return [Mask.from_item(item) for item, _ in zip(items, boxes, strict=True)]
+
+
+def _checks(made: list[dict[str, Any]]) -> list[list[BoxCheck]] | None:
+    """None for a record whose boxes nothing has checked."""
+    if not any("checks" in by for by in made):
+        return None
+    checks = [_CHECKS.validate_python(by.get("checks", {}), strict=True) for by in made]
+    return [[BoxCheck(name, passed, math.nan, math.nan) for name, passed in each.items()] for each in checks]
 
 
 def _provenance(entries: Any) -> list[Provenance] | None:

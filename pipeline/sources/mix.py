@@ -21,6 +21,7 @@ from pipeline.sources.base import Part, Source
 from pipeline.sources.keys import safe_key
 from schemas.columns import Columns
 from schemas.errors import UserError
+from schemas.records import BESIDE_BOXES
 
 
 def _built(options: object) -> object:
@@ -111,7 +112,8 @@ class MixSource(Source):
             columns[column] = [safe_key(f"{name}-{value}") for value in columns[column]]
         for column, kind in self.provides().items():
             if column not in columns:
-                columns[column] = [[] if get_origin(kind) is list else None for _ in chosen]
+                is_empty = get_origin(kind) is list and column not in BESIDE_BOXES
+                columns[column] = [[] if is_empty else None for _ in chosen]
         return columns | {"origin": [name] * len(chosen)}
 
     def _keeps(self, name: str, image_id: str) -> bool:

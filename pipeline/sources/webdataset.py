@@ -93,7 +93,7 @@ class WebdatasetSource(CaptionedSource):
     def read(self, part: Part) -> Columns:
         samples = Samples(self)
         shard = posixpath.basename(part["uri"])
-        prefix = f"{shard.removesuffix('.tar')}_" if self.prefix_keys else ""
+        prefix = self._prefix(part)
         found, damage = self._scan(part["uri"])
         table = _Table(part.get("parquet"))
         for name, sample in found:
@@ -103,6 +103,9 @@ class WebdatasetSource(CaptionedSource):
         if damage:
             samples.reject(shard, Reject("truncated_archive", damage))
         return samples.columns
+
+    def _prefix(self, part: Part) -> str:
+        return f"{posixpath.basename(part['uri']).removesuffix('.tar')}_" if self.prefix_keys else ""
 
     @property
     def _patterns(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Verified boxes from the recipe to the shards: what records say of them, and what a recipe may not do."""
 
 import json
+import math
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,15 @@ def test_records_say_what_was_checked(tmp_path: Path, write_recipe: Any, cli: An
         ([*BEFORE, VERIFY], "verify_boxes reads column ref_exps, which nothing before it writes"),
         (
             [*BEFORE, "referring_expressions", VERIFY, "select_boxes: {as: again}"],
-            "again chooses boxes anew, and their checks would be lost; put verify_boxes after it",
+            "again chooses boxes anew, and box_checks would no longer be theirs; put verify_boxes after it",
+        ),
+        (
+            [*BEFORE, "referring_expressions", "select_boxes: {as: again}"],
+            "again chooses boxes anew, and ref_exps would no longer be theirs; put referring_expr",
+        ),
+        (
+            [*BEFORE, "referring_expressions", "select_boxes: {as: again}", VERIFY],
+            "again chooses boxes anew, and ref_exps would no longer be theirs; put referring_expr",
         ),
         (
             [*BEFORE, "referring_expressions", "verify_boxes: {agreement: {grounder: onnx, modle: x}}"],
@@ -102,7 +111,7 @@ def test_a_story_tells_what_was_measured() -> None:
     grounded = {"span": {"start": 0, "end": 5}, "box": box, "score": 0.83, "model": "m@1", "phrase": "a dog"}
     check = {"check": "agreement", "passed": False, "value": 0.31, "threshold": 0.5}
     columns = {
-        "box_checks": [[check, check | {"check": "min_area", "passed": True}]],
+        "box_checks": [[check, check | {"check": "min_area", "passed": True}], [check | {"value": math.nan}]],
         "dropped_boxes": [{"box": grounded, "reason": "agreement", "value": 0.31, "threshold": 0.5}],
     }
     story = Story(
@@ -115,8 +124,9 @@ def test_a_story_tells_what_was_measured() -> None:
         ],
     )
     place = '"a dog" [0:5] [0.100 0.200 0.500 0.900] score 0.830 by m@1'
-    assert [line.strip() for line in story_lines(story)][-2:] == [
+    assert [line.strip() for line in story_lines(story)][-3:] == [
         "box_checks     agreement 0.31 (failed), min_area 0.31",
+        "agreement (failed)",
         f"dropped_boxes  {place}: agreement 0.31, threshold 0.5",
     ]
 

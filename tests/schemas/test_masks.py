@@ -35,6 +35,11 @@ def test_what_goes_in_comes_out_and_pycocotools_agrees(columns) -> None:
         assert mask.box is None
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (4, 4), (31, 1), (32, 1), (426, 640), (5000, 7000)])
+def test_an_empty_mask_is_that_of_no_pixel(size: tuple[int, int]) -> None:
+    assert Mask.empty(*size) == Mask.of_pixels(np.zeros(size, bool), 0.0, "")
+
+
 def test_an_example_by_hand() -> None:
     # . . .
     # . # #
