@@ -1,13 +1,20 @@
 """Grounders that behave badly, or that are easy to judge, and a segmenter of that kind."""
 
 import os
-from typing import Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Reject
 from schemas.errors import UserError
 from stages.grounders.base import Ground
+from stages.grounders.detecting import DetectorGrounder
+from stages.grounders.detector import Answer, Detector, Question
 from stages.segmenters.base import Segment
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+    from torch import Tensor
 
 
 class WholeImage(Ground):
@@ -53,6 +60,45 @@ class Fixed(Ground):
     def process(self, batch: Columns) -> Columns:
         found = Reject(self.reject) if self.reject else self.candidates
         return {"candidates": [found for _ in batch["caption"]]}
+
+
+class Crowded(DetectorGrounder):
+    """Every noun chunk -> the whole image, by a detector on a GPU with memory for `room` images at once."""
+
+    grounder: Literal["crowded"] = "crowded"
+    room: int
+    gpus: float | None = 0
+
+    passes: ClassVar[list[int]] = []
+    """How many images each pass was tried with."""
+
+    def _load(self) -> tuple[Detector, str]:
+        return CrowdedDetector(self.room), "crowded"
+
+
+class CrowdedDetector(Detector):
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def asked(self, phrase: str) -> str:
+        return phrase
+
+    def prompts(self, phrases: Sequence[str]) -> list[list[str]]:
+        return [list(phrases)]
+
+    def pixels(self, image: "PILImage") -> "Tensor":
+        import torch
+
+        return torch.zeros(3, 8, 8)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        import torch
+
+        Crowded.passes.append(len(questions))
+        if len(questions) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        whole = torch.tensor([[0.5, 0.5, 1.0, 1.0]])
+        return [Answer(torch.full((1, len(question.phrases)), 0.9), whole) for question in questions]
 
 
 class LeftPart(Segment):
