@@ -12,6 +12,8 @@ from trainer.data.examples import Bad, Example
 
 Tensors = dict[str, Any]
 """Named torch tensors, as a model's forward takes them."""
+LLAMA_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Linear layers of Llama and of the many that are built like it: Qwen, Gemma, SmolLM."""
 
 
 class Batch(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from schemas.conversations import ASSISTANT
+from trainer.models.base import LLAMA_LINEARS
 from trainer.models.chat import templated
 from trainer.models.decoder import DecoderAdapter
 from trainer.models.masking import Segment
@@ -25,15 +26,7 @@ class LlavaAdapter(DecoderAdapter):
         "connector": ("model.multi_modal_projector.",),
         "language": ("model.language_model.", "lm_head."),
     }
-    lora_targets: ClassVar[tuple[str, ...]] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    )
+    lora_targets: ClassVar[tuple[str, ...]] = LLAMA_LINEARS
 
     native: ClassVar[Mapping[str, str]] = {
         "rec": (

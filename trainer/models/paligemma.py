@@ -8,7 +8,7 @@ from PIL.Image import Image as PILImage
 from schemas.conversations import IMAGE
 from schemas.families.pictures import picture
 from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
+from trainer.models.base import LLAMA_LINEARS, Adapter, Asked, Batch, NothingLeft, Tensors
 from trainer.models.decoder import until
 from trainer.models.masking import IGNORED, Unfit
 from trainer.models.turns import pairs, question, spelled
@@ -29,15 +29,7 @@ class PaliGemmaAdapter(Adapter):
         "connector": ("model.multi_modal_projector.",),
         "language": ("model.language_model.", "lm_head."),
     }
-    lora_targets: ClassVar[tuple[str, ...]] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    )
+    lora_targets: ClassVar[tuple[str, ...]] = LLAMA_LINEARS
     native: ClassVar[Mapping[str, str]] = {
         "rec": "detect {expression}",
         "phrase_grounding": "detect {phrase}",

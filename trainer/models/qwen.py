@@ -8,6 +8,7 @@ from schemas.dialects import STRETCH, Dialect
 from schemas.dialects.numbers import Coordinates
 from schemas.families.qwen import Qwen2_5_VLProcessor, Qwen2VLProcessor, Qwen3VLProcessor, geometry
 from schemas.families.words import WORDS
+from trainer.models.base import LLAMA_LINEARS
 from trainer.models.chat import templated
 from trainer.models.decoder import DecoderAdapter
 from trainer.models.masking import Segment
@@ -26,15 +27,7 @@ class QwenAdapter(DecoderAdapter):
         "connector": ("model.visual.merger.", "model.visual.deepstack_merger_list."),
         "language": ("model.language_model.", "lm_head."),
     }
-    lora_targets: ClassVar[tuple[str, ...]] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    )
+    lora_targets: ClassVar[tuple[str, ...]] = LLAMA_LINEARS
     processor_type: ClassVar[type[Any]]
     """Loads what the checkpoint has for images."""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import transformers
 from PIL.Image import Image as PILImage
 
-from trainer.models.base import Tensors
+from trainer.models.base import LLAMA_LINEARS, Tensors
 from trainer.models.chat import templated
 from trainer.models.decoder import DecoderAdapter
 from trainer.models.masking import Segment
@@ -45,15 +45,7 @@ class Idefics3Adapter(DecoderAdapter):
         "connector": ("model.connector.",),
         "language": ("model.text_model.", "lm_head."),
     }
-    lora_targets: ClassVar[tuple[str, ...]] = (
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "o_proj",
-        "gate_proj",
-        "up_proj",
-        "down_proj",
-    )
+    lora_targets: ClassVar[tuple[str, ...]] = LLAMA_LINEARS
 
     @property
     def end(self) -> str:
