@@ -1,4 +1,4 @@
-"""Made-up captions of known phrases, and a stage that takes them for samples without looking at an image."""
+"""Made-up captions of known phrases, and stages that take them for samples without an image or a parser."""
 
 import random
 import re
@@ -66,31 +66,37 @@ def captions(count: int, seed: int = 0) -> Iterator[str]:
 
 
 class TextOnly(Stage):
-    """Caption -> what the last stages ask of a sample, without an image or a parser.
-
-    "A red dog near the kite." -> Span(0, 9), Span(15, 23), and 1 x 1 pixels
-    """
+    """Caption -> what shards ask of an image, without one: 1 x 1 pixels."""
 
     reads = ("caption",)
-    writes = {
-        "width": int,
-        "height": int,
-        "image_format": str,
-        "image_bytes": int,
-        "noun_chunks": list[Span],
-        "parse": Parse,
-    }
+    writes = {"width": int, "height": int, "image_format": str, "image_bytes": int}
 
     batch_size: int = Field(default=4096, ge=1)
 
     def process(self, batch: Columns) -> Columns:
-        rows = [_parsed(caption) for caption in batch["caption"]]
-        count = len(rows)
+        count = len(batch["caption"])
         return {
             "width": [1] * count,
             "height": [1] * count,
             "image_format": ["png"] * count,
             "image_bytes": [1] * count,
+        }
+
+
+class KnownPhrases(Stage):
+    """Caption -> what concept balance asks of a parser, without one.
+
+    "A red dog near the kite." -> Span(0, 9), Span(15, 23)
+    """
+
+    reads = ("caption",)
+    writes = {"noun_chunks": list[Span], "parse": Parse}
+
+    batch_size: int = Field(default=4096, ge=1)
+
+    def process(self, batch: Columns) -> Columns:
+        rows = [_parsed(caption) for caption in batch["caption"]]
+        return {
             "noun_chunks": [chunks for chunks, _ in rows],
             "parse": [parse for _, parse in rows],
         }
