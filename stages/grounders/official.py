@@ -1,16 +1,13 @@
 """What grounders share that load a file as the model's authors published it, and BERT's vocabulary."""
 
-from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from schemas import checkpoints
 from schemas.errors import UserError
 from schemas.weights import Weights
-from stages import weight_files
 from stages.grounders.detecting import DetectorGrounder
 from stages.local_models import Device, versions
+from stages.weight_files import Sha256, WeightFile
 
 
 class OfficialFileGrounder(DetectorGrounder):
@@ -18,7 +15,7 @@ class OfficialFileGrounder(DetectorGrounder):
 
     model: str
     """File of an official checkpoint."""
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | None = None
     """Digest that the file must have; null takes it as it is. Either way its first digits are in `model`
     of every box."""
     tokenizer: str = "google-bert/bert-base-uncased"
@@ -30,7 +27,7 @@ class OfficialFileGrounder(DetectorGrounder):
 
     def problems(self) -> list[str]:
         found = []
-        for look in (self._digest, self._vocabulary):
+        for look in (self._file.digest, self._vocabulary):
             try:
                 look()
             except UserError as error:
@@ -41,27 +38,22 @@ class OfficialFileGrounder(DetectorGrounder):
 
     def revision(self) -> dict[str, str]:
         try:
-            decides = {"model": self._digest(), "tokenizer": self._vocabulary().revision}
+            decides = {"model": self._file.digest(), "tokenizer": self._vocabulary().revision}
         except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
             decides = {}
         return decides | versions()
 
     def loads(self) -> list[Weights]:
         return [
-            weight_files.weights(self.model, "" if self.sha256 else "sha256"),
+            self._file.weights(),
             checkpoints.weights(
                 self.tokenizer, self.tokenizer_revision, "tokenizer_revision", files="tokenizer.json"
             ),
         ]
 
     @property
-    def _file(self) -> Path:
-        return Path(self.model).expanduser()
-
-    @property
-    def _file_label(self) -> str:
-        """`glip_large_model.pth@5bd2...`"""
-        return f"{self._file.name}@{self._digest()[:12]}"
+    def _file(self) -> WeightFile:
+        raise NotImplementedError
 
     def _tokenizer(self) -> Any:
         import transformers
@@ -80,16 +72,3 @@ class OfficialFileGrounder(DetectorGrounder):
 
     def _vocabulary(self) -> checkpoints.Checkpoint:
         return checkpoints.find(self.tokenizer, self.tokenizer_revision)
-
-    def _digest(self) -> str:
-        """SHA-256 of the checkpoint. Raises `UserError` if it is not there, or is not the one wanted."""
-        found = self._found_digest(self._file)
-        if self.sha256 not in (None, found):
-            raise UserError(
-                f"model {self.model!r} has the SHA-256 {found}, not {self.sha256}; download it again"
-            )
-        return found
-
-    def _found_digest(self, path: Path) -> str:
-        """SHA-256 of the file. Raises `UserError`, which says where to get one, if it is not there."""
-        raise NotImplementedError

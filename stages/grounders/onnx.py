@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +12,9 @@ from schemas.columns import Columns, GroundedBox, Parse, Span
 from schemas.errors import UserError
 from schemas.images import decode
 from schemas.weights import Weights
-from stages import weight_files
 from stages.grounders.labelled import Ambiguous, LabelGrounder, LabelledBox, matches
 from stages.grounders.yolox import Detector, load
+from stages.weight_files import Sha256, WeightFile
 
 COCO = "coco_classes"
 MAX_CLASSES_BYTES = 10**6
@@ -41,7 +40,7 @@ class OnnxGrounder(LabelGrounder):
     """Where the boxes come from."""
     model: str
     """File of a YOLOX detector, as its own tools/export_onnx.py writes it. Nano to X, any classes."""
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | None = None
     """Digest that the file must have; null takes it as it is. Either way its first digits are in `model`
     of every box."""
     classes: str | None = None
@@ -62,7 +61,7 @@ class OnnxGrounder(LabelGrounder):
     def problems(self) -> list[str]:
         try:
             self._names()
-            self._compare(_digest(self.model))
+            self._file.digest()
         except UserError as error:
             return [str(error)]
         return []
@@ -71,23 +70,20 @@ class OnnxGrounder(LabelGrounder):
         versions = {name: _version(name) for name in ("onnxruntime", "pillow")}
         try:
             names = hashlib.sha256("\n".join(self._names()).encode()).hexdigest()[:16]
-            found = {"model": _label(self.model, _digest(self.model)), "classes": names}
+            found = {"model": self._file.label(), "classes": names}
         except UserError:  # `problems` says so
             found = {}
         return super().revision() | found | versions
 
     def loads(self) -> list[Weights]:
-        return [weight_files.weights(self.model, "" if self.sha256 else "sha256")]
+        return [self._file.weights()]
 
     def setup(self) -> None:
-        weights = _weights(self.model).read_bytes()
-        digest = hashlib.sha256(weights).hexdigest()
-        self._compare(digest)
-        self._label = _label(self.model, digest)
+        self._label = self._file.label()
         try:
-            self._detector = load(weights, self._names(), self.device, max(1, int(self.cpus)))
+            self._detector = load(self._file.read(), self._names(), self.device, max(1, int(self.cpus)))
         except UserError as error:
-            raise UserError(f"model {self.model!r}: {error}") from error
+            raise UserError(f"{self._file}: {error}") from error
 
     def process(self, batch: Columns) -> Columns:
         encoded = [image.read() for image in batch["image"]]
@@ -111,9 +107,9 @@ class OnnxGrounder(LabelGrounder):
             if (score := round(labelled.score * match.weight, 6)) >= self.floor
         ]
 
-    def _compare(self, digest: str) -> None:
-        if self.sha256 not in (None, digest):
-            raise UserError(f"model {self.model!r} has sha256 {digest}, not the one given; fetch it again")
+    @property
+    def _file(self) -> WeightFile:
+        return WeightFile("model", self.model, "the path of an ONNX file", self.sha256)
 
     def _names(self) -> list[str]:
         if self.classes is None:
@@ -129,22 +125,6 @@ class OnnxGrounder(LabelGrounder):
         if not names:
             raise UserError(f"classes {self.classes!r} is empty; give one name a line")
         return names
-
-
-def _weights(model: str) -> Path:
-    path = Path(model).expanduser()
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise UserError(f"model {model!r} is no file that can be read; give the path of an ONNX file")
-    return path
-
-
-def _digest(model: str) -> str:
-    return weight_files.digest(_weights(model))
-
-
-def _label(model: str, digest: str) -> str:
-    """`yolox_nano.onnx@2c1f0b7a93de`."""
-    return f"{Path(model).name}@{digest[:12]}"
 
 
 def _version(library: str) -> str:

@@ -1,7 +1,7 @@
 """Masks from SAM or SAM 2 as two ONNX files, an encoder for the image and a decoder for the boxes."""
 
+import hashlib
 import importlib.metadata
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,10 +9,9 @@ from pydantic import PrivateAttr
 
 from schemas.errors import UserError
 from schemas.weights import Weights
-from stages import weight_files
-from stages.segmenters import weights
 from stages.segmenters.base import Segment
 from stages.segmenters.canvas import Array, Canvas
+from stages.weight_files import Sha256, WeightFile
 
 CORNERS = (2.0, 3.0)
 """Labels by which a prompt says that its points are the corners of a box."""
@@ -38,8 +37,13 @@ class OnnxSegmenter(Segment):
     """What makes the masks."""
     encoder: str
     """ONNX file: an image [1, 3, side, side], normalised with ImageNet's mean and deviation -> features."""
+    encoder_sha256: Sha256 | None = None
+    """Digest that the encoder's file must have; null takes it as it is."""
     decoder: str
     """ONNX file: features and prompts -> masks and predicted IoU."""
+    decoder_sha256: Sha256 | None = None
+    """Digest that the decoder's file must have. The first digits of one made of both are in `model` of every
+    mask."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the model runs; auto takes a GPU if onnxruntime has one. `cuda` needs gpus: 1."""
 
@@ -48,7 +52,7 @@ class OnnxSegmenter(Segment):
 
     def problems(self) -> list[str]:
         try:
-            self._files()
+            self._both()
         except UserError as error:
             return [str(error)]
         return []
@@ -56,22 +60,20 @@ class OnnxSegmenter(Segment):
     def revision(self) -> dict[str, str]:
         try:
             versions = {name: importlib.metadata.version(name) for name in ("onnxruntime", "pillow")}
-            return {"model": weights.label(*self._files()), **versions}
+            return {"model": self._both(), **versions}
         except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
             return {}
 
     def loads(self) -> list[Weights]:
-        return [weight_files.weights(self.encoder), weight_files.weights(self.decoder)]
+        return [file.weights() for file in self._files]
 
     def setup(self) -> None:
-        encoder, decoder = self._files()
-        self._encoder = self._session("encoder", encoder)
-        self._decoder = self._session("decoder", decoder)
+        self._label = self._both()
+        self._encoder, self._decoder = map(self._session, self._files)
         side = self._side()
         self._check_decoder()
         # Only SAM 2 hands finer features on to its decoder; it stretches images, SAM pads them.
         self._canvas = Canvas(side, stretch=len(self._wanted() - PROMPTS) > 1)
-        self._label = weights.label(encoder, decoder)
 
     def encode(self, pixels: Array) -> dict[str, Array]:
         names = [output.name for output in self._encoder.get_outputs()]
@@ -103,13 +105,19 @@ class OnnxSegmenter(Segment):
         masks = LOGITS if LOGITS in given else "masks"
         return self._decoder.run([masks, "iou_predictions"], encoded | asked)
 
-    def _files(self) -> tuple[Path, Path]:
-        return (
-            weights.found("encoder", self.encoder, "the ONNX file of a SAM encoder"),
-            weights.found("decoder", self.decoder, "the ONNX file of a SAM decoder"),
-        )
+    @property
+    def _files(self) -> tuple[WeightFile, WeightFile]:
+        encoder = "the ONNX file of a SAM encoder", self.encoder_sha256, "encoder_sha256"
+        decoder = "the ONNX file of a SAM decoder", self.decoder_sha256, "decoder_sha256"
+        return WeightFile("encoder", self.encoder, *encoder), WeightFile("decoder", self.decoder, *decoder)
 
-    def _session(self, option: str, path: Path) -> Any:
+    def _both(self) -> str:
+        """`sam2_hiera_tiny.encoder.onnx@86cde3b2c1f0`: name of the first, digest of both."""
+        encoder, decoder = self._files
+        digest = hashlib.sha256((encoder.digest() + decoder.digest()).encode()).hexdigest()
+        return f"{encoder.path().name}@{digest[:12]}"
+
+    def _session(self, file: WeightFile) -> Any:
         import onnxruntime as ort
 
         available = ort.get_available_providers()
@@ -118,13 +126,11 @@ class OnnxSegmenter(Segment):
         options.intra_op_num_threads = max(1, int(self.cpus))
         options.log_severity_level = 4  # what goes wrong is raised; its log would only repeat it
         try:
-            session = ort.InferenceSession(
-                path.read_bytes(), options, providers=[*gpu, "CPUExecutionProvider"]
-            )
+            session = ort.InferenceSession(file.read(), options, providers=[*gpu, "CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors have no class in common
             reason = " ".join(str(error).split())[:200]
             raise UserError(
-                f"{option} {str(path)!r} cannot be loaded by onnxruntime, {reason}; give a whole ONNX file"
+                f"{file} cannot be loaded by onnxruntime, {reason}; give a whole ONNX file"
             ) from error
         if self.device == "cuda" and not set(gpu) & set(session.get_providers()):
             raise UserError(

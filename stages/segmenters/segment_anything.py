@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from schemas.errors import UserError
 from schemas.weights import Weights
-from stages import local_models, weight_files
-from stages.segmenters import weights
+from stages import local_models
 from stages.segmenters.canvas import Canvas
 from stages.segmenters.pytorch import TorchSegment
+from stages.weight_files import Sha256, WeightFile
 
 WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 """Channels of the image encoder -> the name of its builder in `sam_model_registry`."""
@@ -35,10 +35,13 @@ class SegmentAnythingSegmenter(TorchSegment):
     """What makes the masks."""
     checkpoint: str
     """File of the weights, such as sam_vit_b_01ec64.pth. Fine-tuned ones of the same architecture will do."""
+    sha256: Sha256 | None = None
+    """Digest that the file must have; null takes it as it is. Either way its first digits are in `model`
+    of every mask."""
 
     def problems(self) -> list[str]:
         try:
-            self._file()
+            self._file.digest()
         except UserError as error:
             return [str(error)]
         return []
@@ -46,18 +49,17 @@ class SegmentAnythingSegmenter(TorchSegment):
     def revision(self) -> dict[str, str]:
         try:
             versions = {"segment-anything": importlib.metadata.version("segment-anything")}
-            return {"model": weights.label(self._file()), **local_models.versions(), **versions}
+            return {"model": self._file.label(), **local_models.versions(), **versions}
         except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
             return {}
 
     def loads(self) -> list[Weights]:
-        return [weight_files.weights(self.checkpoint)]
+        return [self._file.weights()]
 
     def load(self) -> Any:
-        path = self._file()
-        model = load(path)
+        self._label = self._file.label()
+        model = load(self._file.path())
         self._canvas = Canvas(model.image_encoder.img_size)
-        self._label = weights.label(path)
         return model
 
     def features(self, pixels: Any) -> Any:
@@ -74,8 +76,9 @@ class SegmentAnythingSegmenter(TorchSegment):
         )
         return masks, scores
 
-    def _file(self) -> Path:
-        return weights.found("checkpoint", self.checkpoint, WANTED)
+    @property
+    def _file(self) -> WeightFile:
+        return WeightFile("checkpoint", self.checkpoint, WANTED, self.sha256)
 
 
 def load(path: Path) -> Any:

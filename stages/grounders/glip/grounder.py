@@ -1,13 +1,15 @@
 """Boxes from GLIP, with the checkpoint files that its authors published."""
 
-from pathlib import Path
 from typing import Literal
 
 from schemas.errors import UserError
 from stages.grounders.detector import Detector
-from stages.grounders.glip import files
 from stages.grounders.official import OfficialFileGrounder
 from stages.local_models import chosen_device
+from stages.weight_files import WeightFile
+
+WANTED = "one of GLIP's files, which are at https://huggingface.co/GLIPModel/GLIP"
+"""Linked from the README of microsoft/GLIP."""
 
 
 class GlipGrounder(OfficialFileGrounder):
@@ -34,15 +36,16 @@ class GlipGrounder(OfficialFileGrounder):
         from stages.grounders.glip import checkpoint
         from stages.grounders.glip.detector import GlipDetector
 
-        label, tokenizer = self._file_label, self._tokenizer()
-        model = checkpoint.load(self._file)
+        label, tokenizer = self._file.label(), self._tokenizer()
+        model = checkpoint.load(self._file.path())
         if len(tokenizer) != model.vocabulary:
             raise UserError(
-                f"tokenizer {self.tokenizer!r} has {len(tokenizer)} words where {self._file.name} knows "
+                f"tokenizer {self.tokenizer!r} has {len(tokenizer)} words where {self._file} knows "
                 f"{model.vocabulary}; use google-bert/bert-base-uncased"
             )
         detector = GlipDetector(model, tokenizer, chosen_device(self.device), self.max_boxes_per_phrase)
         return detector, label
 
-    def _found_digest(self, path: Path) -> str:
-        return files.digest(path)
+    @property
+    def _file(self) -> WeightFile:
+        return WeightFile("model", self.model, WANTED, self.sha256)

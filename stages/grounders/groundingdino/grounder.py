@@ -1,18 +1,16 @@
 """Boxes from the original Grounding DINO, with the package and the checkpoint files of its authors."""
 
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from schemas.errors import UserError
-from stages import weight_files
 from stages.grounders.detector import Detector
 from stages.grounders.official import OfficialFileGrounder
 from stages.local_models import chosen_device, versions
+from stages.weight_files import WeightFile
 
-ZOO = "https://github.com/IDEA-Research/GroundingDINO/releases"
-"""Where the authors' files are."""
+WANTED = "one of the files of https://github.com/IDEA-Research/GroundingDINO/releases"
 
 
 class GroundingDinoGrounder(OfficialFileGrounder):
@@ -58,16 +56,12 @@ class GroundingDinoGrounder(OfficialFileGrounder):
         from stages.grounders.groundingdino import checkpoint
         from stages.grounders.groundingdino.detector import GroundingDinoDetector
 
-        label, tokenizer = self._file_label, self._tokenizer()
-        model = checkpoint.load(self._file, tokenizer, self._of_vocabulary(transformers.BertConfig))
+        label, tokenizer = self._file.label(), self._tokenizer()
+        model = checkpoint.load(self._file.path(), tokenizer, self._of_vocabulary(transformers.BertConfig))
         detector = GroundingDinoDetector(model, tokenizer, chosen_device(self.device))
         detector.aggregation = self.aggregation
         return detector, label
 
-    def _found_digest(self, path: Path) -> str:
-        try:
-            return weight_files.digest(path)
-        except OSError as error:
-            raise UserError(
-                f"model '{path}' cannot be read ({error.strerror}); download one of the files of {ZOO}"
-            ) from error
+    @property
+    def _file(self) -> WeightFile:
+        return WeightFile("model", self.model, WANTED, self.sha256)

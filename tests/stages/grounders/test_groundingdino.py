@@ -196,5 +196,5 @@ def test_a_file_that_will_not_do_is_a_sentence(content, message, files):
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path):
     grounder = GroundingDinoGrounder(model=str(tmp_path / "none.pth"), tokenizer=str(tmp_path), gpus=0)
-    assert "cannot be read" in grounder.problems()[0]
+    assert "is no file that can be read" in grounder.problems()[0]
     assert "releases" in grounder.problems()[0]

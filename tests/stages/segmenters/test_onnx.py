@@ -1,5 +1,6 @@
 """SAM in ONNX files: the interface on models whose mask is the box, real weights on real photographs."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -88,6 +89,25 @@ def test_a_file_that_is_not_there_is_a_mistake_before_anything_loads(tmp_path) -
     [problem] = OnnxSegmenter(**options).problems()
     assert problem.startswith("decoder '") and problem.endswith("give the ONNX file of a SAM decoder")
     assert OnnxSegmenter(**options).revision() == {}
+
+
+@pytest.mark.parametrize("option", ["encoder", "decoder"])
+def test_the_digest_of_each_file_may_be_pinned(option, tmp_path) -> None:
+    options = save_sam(tmp_path, "sam2")
+    pin = f"{option}_sha256"
+    digest = hashlib.sha256(Path(options[option]).read_bytes()).hexdigest()
+    pinned = OnnxSegmenter(**options, **{pin: digest})
+    pinned.setup()
+    left = {"encoder_sha256", "decoder_sha256"} - {pin}
+    assert {weights.unpinned for weights in pinned.loads()} == {"", *left}
+
+    other = OnnxSegmenter(**options, **{pin: "0" * 64})
+    [problem] = other.problems()
+    assert problem == (
+        f"{option} {options[option]!r} has the SHA-256 {digest}, but {pin} is {'0' * 64}; download it again"
+    )
+    with pytest.raises(UserError, match=f"but {pin} is"):
+        other.setup()
 
 
 def test_both_files_decide_the_fingerprint(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """The original segment-anything: its builder at a tiny width, its .pth, its predictor to compare with."""
 
+import hashlib
 import pickle
 
 import numpy as np
@@ -80,6 +81,17 @@ def test_a_file_that_is_no_sam_is_one_sentence(content, message, checkpoint, cap
         SegmentAnythingSegmenter(checkpoint=str(checkpoint)).setup()
     assert "\n" not in str(raised.value)
     assert "ran" not in capsys.readouterr().out
+
+
+def test_the_digest_may_be_pinned(checkpoint) -> None:
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    pinned = SegmentAnythingSegmenter(checkpoint=str(checkpoint), sha256=digest)
+    assert pinned.problems() == [] and [weights.unpinned for weights in pinned.loads()] == [""]
+    other = SegmentAnythingSegmenter(checkpoint=str(checkpoint), sha256="0" * 64)
+    [problem] = other.problems()
+    assert f"has the SHA-256 {digest}, but sha256 is 000" in problem and "\n" not in problem
+    with pytest.raises(UserError, match="but sha256 is 000"):
+        other.setup()
 
 
 def test_a_cut_file_is_one_sentence(checkpoint) -> None:
