@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +16,7 @@ from stages.filters.base import AtLeast, AtMost, Filter
 # Matched against a whole word, from its beginning: a search would be quadratic on hostile captions.
 URL = re.compile(r"(?:https?://|www\.).*|(?:[\w-]+\.)+(?:com|org|net|info|io|co)(?:[/?#].*)?", re.I)
 FILE_NAME = re.compile(
-    r"[^/\\]*[^/\\\s]\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|svg)"
+    r"[^/\\]+\.(?<!\s\.)(?:jpe?g|png|gif|webp|bmp|tiff?|heic|svg)"
     r"|(?:img|dsc|dscn|dscf|pict|image|photo|screenshot)[-_ ]?\d+",
     re.I,
 )
@@ -104,25 +105,28 @@ class CaptionCheck(Filter):
         if self.mode == "drop" and self.boilerplate:
             for i, caption in enumerate(batch["caption"]):
                 if judged["boilerplate"][i]:
-                    judged["words"][i] = _boilerplate(caption)
+                    judged["words"][i] = _boilerplate(caption, _plain(_words(caption)))
         return judged
 
     def _measured(self, caption: str) -> tuple[Any, ...]:
         if not caption.strip():
             return len(caption), Reject("missing"), None, None, None, False
-        words = [word for word in caption.split() if _has_letter_or_digit(word)]
+        words = _words(caption)
+        plain = _plain(words)
         return (
             len(caption),
             len(words),
-            sum(any(map(str.isalpha, word)) for word in words) / len(words) if words else 0.0,
+            sum(map(_has_letter, words)) / len(words) if words else 0.0,
             script_share(caption, self.script) if self.script else None,
-            repetition(words),
-            _boilerplate(caption) is not None,
+            repetition(plain),
+            _boilerplate(caption, plain) is not None,
         )
 
 
 def script_share(text: str, script: Script) -> float:
     """Share of the letters of a text that are of a script, 0..1; 0 for a text without letters."""
+    if text.isascii():  # most captions: one letter decides
+        return float(script == "latin" and any(map(str.isalpha, text)))
     letters = Counter(filter(str.isalpha, text))
     ours = sum(count for letter, count in letters.items() if _script_name(letter).startswith(SCRIPTS[script]))
     return ours / letters.total() if letters else 0.0
@@ -136,14 +140,14 @@ def repetition(words: list[str]) -> float:
     >>> repetition("buy shoes buy shoes buy shoes now".split())
     0.8571428571428571
     """
-    plain = [_bare(word) for word in words]
     covered = 0
-    for size in (1, 2, 3):
-        grams = Counter(zip(*(plain[start:] for start in range(size)), strict=False))
-        count = max(grams.values(), default=0)
-        if count >= 3:
-            covered = max(covered, count * size)
-    return min(covered / len(plain), 1.0) if plain else 0.0
+    pairs, triples = pairwise(words), zip(words, words[1:], words[2:])
+    for size, grams in enumerate((words, pairs, triples), 1):
+        count = max(Counter(grams).values(), default=0)
+        if count < 3:  # and so does no longer one come thrice
+            break
+        covered = max(covered, count * size)
+    return min(covered / len(words), 1.0) if words else 0.0
 
 
 class _Phrases(NamedTuple):
@@ -161,9 +165,9 @@ def _phrases() -> _Phrases:
     return _Phrases(frozenset(line for line in lines if "..." not in line), starts, ends)
 
 
-def _boilerplate(caption: str) -> Reject | None:
-    """The reject of a caption that is nothing but URLs, a file name or a phrase of the list."""
-    words = [bare for word in caption.split() if (bare := _bare(word))]
+def _boilerplate(caption: str, words: list[str]) -> Reject | None:
+    """The reject of a caption that is nothing but URLs, a file name or a phrase of the list. `words` are
+    its own, plain."""
     if words and all(map(URL.fullmatch, words)):
         return Reject("url", caption.strip())
     text = " ".join(words)
@@ -173,24 +177,35 @@ def _boilerplate(caption: str) -> Reject | None:
         text in phrases.whole
         or f"{text} ".startswith(phrases.starts)
         or f" {text}".endswith(phrases.ends)
-        or FILE_NAME.fullmatch(_bare(caption))
+        or FILE_NAME.fullmatch(_bare(caption).casefold())
     ):
         return Reject("boilerplate", caption.strip())
     return None
 
 
+def _words(caption: str) -> list[str]:
+    """`"(A dog) -- runs!"` -> `["A", "dog", "runs"]`."""
+    return [bare for word in caption.split() if (bare := _bare(word))]
+
+
+def _plain(words: list[str]) -> list[str]:
+    return [word.casefold() for word in words]
+
+
 def _bare(text: str) -> str:
-    """Case folded, without anything but letters and digits at its ends: `"(Photo!)"` -> `"photo"`."""
+    """Without anything but letters and digits at its ends: `"(Photo!)"` -> `"Photo"`."""
+    if text.isalnum():  # most words
+        return text
     first, last = 0, len(text)
     while first < last and not text[first].isalnum():
         first += 1
     while first < last and not text[last - 1].isalnum():
         last -= 1
-    return text[first:last].casefold()
+    return text[first:last]
 
 
-def _has_letter_or_digit(text: str) -> bool:
-    return any(map(str.isalnum, text))
+def _has_letter(word: str) -> bool:
+    return word.isalpha() or any(map(str.isalpha, word))
 
 
 @lru_cache(maxsize=65536)
