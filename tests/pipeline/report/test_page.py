@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,28 @@ def grit_report(grit: Path) -> str:
     return Path(write_report(find_run(str(grit)), Choice())).as_uri()
 
 
+@pytest.fixture(scope="module")
+def curated_report(coco_mini: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Filters, deduplication and concept balance of real captions, each of which drops some."""
+    folder = tmp_path_factory.mktemp("curated")
+    recipe = {
+        "name": "curated",
+        "source": {"type": "coco", "images": f"{coco_mini}/images", "captions": f"{coco_mini}/captions.json"},
+        "stages": [
+            "image_check",
+            {"caption_check": {"max_words": 14}},
+            {"image_quality": {"min_sharpness": 200}},
+            {"deduplicate_captions": {"by": "minhash", "min_jaccard": 0.4}},
+            "noun_chunks",
+            {"concept_balance": {"max_captions": 5}},
+        ],
+        "output": {"dir": str(folder / "out")},
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))  # JSON is YAML, too
+    run(load_recipe(str(folder / "recipe.yaml")), Store(f"{folder}/out.work"), LocalRunner(), Progress())
+    return Path(write_report(find_run(str(folder / "out")), Choice())).as_uri()
+
+
 @pytest.fixture
 def page(browser: "Browser") -> Iterator["Page"]:
     page = browser.new_page()
@@ -62,9 +85,18 @@ def page(browser: "Browser") -> Iterator["Page"]:
     assert not said
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1600])
-def test_nothing_is_out_of_reach(browser: "Browser", grit_report: str, width: int, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("report", "width", "scheme"),
+    [
+        *product(["grit_report"], [390, 1600], ["light", "dark"]),
+        ("curated_report", 390, "dark"),
+        ("curated_report", 1600, "light"),
+    ],
+)
+def test_nothing_is_out_of_reach(
+    browser: "Browser", report: str, width: int, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(report)
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -72,13 +104,32 @@ def test_nothing_is_out_of_reach(browser: "Browser", grit_report: str, width: in
     )
     page = context.new_page()
     said = problems(page)
-    page.goto(grit_report)
+    page.goto(url)
     for summary in page.locator("summary").all()[:8]:
         summary.click()
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert faults(page) == []
     assert said == []
     context.close()
+
+
+def test_filters_and_what_they_dropped_are_shown(page: "Page", curated_report: str) -> None:
+    page.goto(curated_report)
+    filters = page.locator("section[aria-labelledby=filters]")
+    said = filters.locator("figure", has_text="sharpness").first.inner_text()
+    assert "at least 200" in said
+    assert (
+        filters.locator("figure .drawing[role=img][aria-label]").count() == filters.locator("figure").count()
+    )
+    groups = page.locator("section[aria-labelledby=dropped] .group")
+    by_stage: dict[str, str] = {}
+    for group in groups.all():
+        articles = group.locator("article").all()
+        assert 0 < len(articles) <= 20
+        assert all(article.locator("img").count() == 1 for article in articles)
+        by_stage[group.locator("h3 > .stage").first.inner_text()] = articles[0].inner_text()
+    assert list(by_stage) == ["caption_check", "image_quality", "deduplicate_captions", "concept_balance"]
+    assert "duplicate of" in by_stage["deduplicate_captions"]
 
 
 def test_boxes_are_those_that_people_drew(page: "Page", grit_report: str, coco_mini: Path) -> None:
