@@ -78,18 +78,21 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
 
     Entries wait in a temporary file, so that memory holds the names of categories only.
     """
-    return write_files(samples, folder, losses, Pictures(folder / "images", losses, copy_images))
+    return write_files(samples, folder, losses, Pictures(folder / "images", losses, copy_images).put)
 
 
 def write_files(
     samples: Iterable[Sample],
     folder: Path,
     losses: Losses,
-    pictures: Pictures,
+    put: Callable[[Sample], str],
     file_of: Callable[[str], str] = "{}.json".format,
     phrases_as_categories: bool = False,
 ) -> int:
-    """`write`, for any layout of files and images. Categories are `object` for phrases, then other labels."""
+    """`write`, for any layout of files; `put` writes a sample's image and names it.
+
+    Categories are `object` for phrases, then other labels.
+    """
     written = 0
 
     @contextmanager
@@ -106,7 +109,7 @@ def write_files(
             if not (record["width"] and record["height"]):
                 losses.row(record["key"], "the size of its image is not known")
                 continue
-            fragments[record["split"]].add(sample, pictures.put(sample), phrases_as_categories)
+            fragments[record["split"]].add(sample, put(sample), phrases_as_categories)
             written += 1
     return written
 

@@ -1,13 +1,14 @@
 """`fiftyone`: FiftyOne's COCODetectionDataset, the documented layout that keeps fields of our own.
 
-    data/000000000139.jpg  ...
-    labels.json               COCO's json with MDETR's fields, see `pipeline/output/coco.py`
+    data/000000000139_0.jpg  ...
+    labels.json                COCO's json with MDETR's fields, see `pipeline/output/coco.py`
 
     fiftyone.Dataset.from_dir(dataset_dir=..., dataset_type=fiftyone.types.COCODetectionDataset)
 
-As in https://docs.voxel51.com/user_guide/import_datasets.html, section COCODetectionDataset. The phrases
-are the categories, so that they are what FiftyOne writes at a box; `score` becomes its confidence and
-other fields of a box its attributes. The app shows no captions: the importer takes no fields of images.
+As in https://docs.voxel51.com/user_guide/import_datasets.html, section COCODetectionDataset. Its importer
+tells samples apart by their files, so each has one of its own, called by its key. The phrases are the
+categories, so that they are what FiftyOne writes at a box; `score` becomes its confidence and other fields
+of a box its attributes. The app shows no captions: the importer takes no fields of images.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from pipeline.convert.formats import coco
 from pipeline.convert.sample import Losses, Sample
 from pipeline.convert.writing import Pictures
+from pipeline.output.webdataset import member_stem
 
 LOSES = coco.LOSES
 LABELS = "labels.json"
@@ -32,4 +34,8 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
     Memory holds each phrase that occurs, once.
     """
     pictures = Pictures(folder / "data", losses, copy_images)
-    return coco.write_files(samples, folder, losses, pictures, lambda split: LABELS, True)
+
+    def put(sample: Sample) -> str:
+        return pictures.put(sample, f"{member_stem(sample.record['key'])}.{sample.extension}")
+
+    return coco.write_files(samples, folder, losses, put, lambda split: LABELS, True)

@@ -501,6 +501,14 @@ def test_fiftyone_shows_phrases(make_full, tmp_path):
     assert (tmp_path / "data" / labels["images"][0]["file_name"]).is_file()
 
 
+def test_fiftyone_has_a_file_for_each_sample(make_full, tmp_path):
+    """Its importer knows samples by their files: two captions of one image would get each other's boxes."""
+    samples = [make_full(0), make_full(1, image_id=make_full(0).record["image_id"])]
+    FORMATS["fiftyone"].write(samples, tmp_path, Losses())
+    names = [image["file_name"] for image in json.loads((tmp_path / "labels.json").read_text())["images"]]
+    assert len(set(names)) == 2 and all((tmp_path / "data" / name).is_file() for name in names)
+
+
 def test_masks_stay_in_coco_pixel_by_pixel(make_full, tmp_path):
     before = make_full(0)
     FORMATS["coco"].write([before], tmp_path, Losses())
