@@ -3,7 +3,8 @@
 {"key": "000000030752_3", "image": {"src": "data:image/webp;base64,...", "width": 640, "height": 426},
  "caption": "A woman walking with her dog in the snow.",
  "phrases": [{"start": 0, "end": 40, "boxes": [{"box": [0.3358, 0.1486, 0.5205, 0.8556], "score": 1.0,
-                                                "model": "annotations", "phrase": "A woman"}]}],
+                                                "model": "annotations", "phrase": "A woman",
+                                                "checks": {"max_area": true, "agreement": false}}]}],
  "turns": [{"role": "human", "text": "<image>\\nWhat is in <region:0>?", "boxes": [[0.34, 0.15, 0.52, 0.86]]},
            {"role": "assistant", "text": "A woman.", "boxes": []}],
  "stage": null, "reason": null, "value": null, "threshold": null,
@@ -31,6 +32,8 @@ class BoxView(TypedDict):
     model: str
     phrase: str
     """What the model was asked for."""
+    checks: dict[str, bool]
+    """What was checked of it (`verify_boxes`), and whether it passed."""
 
 
 class PhraseView(TypedDict):

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
 from schemas import conversations
-from schemas.columns import SAMPLE_COLUMNS, GroundedBox, Span
+from schemas.columns import SAMPLE_COLUMNS, BoxCheck, GroundedBox, Span
 from schemas.conversations import Conversation, Turn, placeholder
 from schemas.public import public_text
 from schemas.records import Record, Region
@@ -21,10 +21,14 @@ COLUMNS: dict[str, Any] = {
     "candidates": list[GroundedBox],
     "boxes": list[GroundedBox],
     "ref_exps": list[Span],
+    "box_checks": list[list[BoxCheck]],
     "conversations": list[Conversation],
 }
 """What `from_dropped` reads, with types: a recipe's own stage may give one of the names to something else.
 All but those of `SAMPLE_COLUMNS` may be absent."""
+
+_Drawn = tuple[Span, GroundedBox | None, dict[str, bool]]
+"""Words, a box for them if there is one, and the checks that it went through."""
 
 _SHOWN = {"key", "caption", "noun_chunks", "ref_exps", "boxes", "conversations"}
 
@@ -40,6 +44,7 @@ def from_record(record: Record, image: ImageView | None = None) -> Entry:
         GroundedBox(region.span, region.box, region.score, origin["model"], origin["phrase"])
         for region, origin in zip(regions, origins, strict=True)
     ]
+    checks = [_passed(origin.get("checks") or {}) for origin in origins]
     talk = conversations.from_json(record["conversations"]) if record.get("conversations") else []
     provenance = {name: value for name, value in record.items() if name not in _SHOWN}
     if provenance.get("captions") == [record["caption"]]:
@@ -48,7 +53,7 @@ def from_record(record: Record, image: ImageView | None = None) -> Entry:
         "key": record["key"],
         "image": image,
         "caption": record["caption"],
-        "phrases": _phrases((box.span, box) for box in boxes),
+        "phrases": _phrases((box.span, box, passed) for box, passed in zip(boxes, checks, strict=True)),
         "turns": _turns(talk),
         "stage": None,
         "reason": None,
@@ -73,8 +78,10 @@ def from_dropped(
     found: list[GroundedBox] = sample.get("boxes") or sample.get("candidates") or []
     spans: list[Span] = sample.get("noun_chunks") or []
     grounded = sample.get("ref_exps") or [box.span for box in found]
-    pairs = list(zip(grounded, found, strict=True))
-    bare = [(span, None) for span in spans if all(span != box.span for box in found)]
+    checked: list[list[BoxCheck]] = sample.get("box_checks") or [[] for _ in found]
+    checks = [{check.check: check.passed for check in of_box} for of_box in checked]
+    drawn: list[_Drawn] = list(zip(grounded, found, checks, strict=True))
+    drawn += [(span, None, {}) for span in spans if all(span != box.span for box in found)]
     ref = sample["image"].ref if sample["image"] else None
     provenance = {
         "image_id": sample["image_id"],
@@ -86,7 +93,7 @@ def from_dropped(
         "key": sample["key"] or "",
         "image": image,
         "caption": sample["caption"] or "",
-        "phrases": _phrases([*pairs, *bare]),
+        "phrases": _phrases(drawn),
         "turns": _turns(sample.get("conversations") or []),
         "stage": stage,
         "reason": reason,
@@ -96,17 +103,25 @@ def from_dropped(
     }
 
 
-def _phrases(pairs: Iterable[tuple[Span, GroundedBox | None]]) -> list[PhraseView]:
+def _phrases(drawn: Iterable[_Drawn]) -> list[PhraseView]:
     """The boxes of each span together, in the order of the caption; the outer of nested spans first."""
     found: dict[Span, list[BoxView]] = {}
-    for span, box in pairs:
+    for span, box, checks in drawn:
         views = found.setdefault(span, [])
         if box is not None and all(map(math.isfinite, box.box)):
             score = box.score if math.isfinite(box.score) else None
             model = public_text(box.model)
-            views.append({"box": list(box.box), "score": score, "model": model, "phrase": box.phrase})
+            corners = list(box.box)
+            views.append(
+                {"box": corners, "score": score, "model": model, "phrase": box.phrase, "checks": checks}
+            )
     ordered = sorted(found, key=lambda span: (span.start, -span.end))
     return [{"start": span.start, "end": span.end, "boxes": found[span]} for span in ordered]
+
+
+def _passed(checks: Mapping[str, Any]) -> dict[str, bool]:
+    """Of a record; those of Parquet have null for what was not checked."""
+    return {name: passed for name, passed in checks.items() if passed is not None}
 
 
 def _turns(talk: Iterable[Conversation]) -> list[TurnView]:

@@ -46,7 +46,7 @@ const gallery = (() => {
       turn.boxes.map((box) => {
         let thing = things.find((t) => t.boxes.some((b) => same(b.box, box)));
         if (!thing) {
-          const only = { box, score: null, model: "", phrase: "" };
+          const only = { box, score: null, model: "", phrase: "", checks: {} };
           thing = { number: things.length + 1, words: "", boxes: [only], spoken: true };
           things.push(thing);
         }
@@ -185,22 +185,36 @@ const gallery = (() => {
     return el("dl", { class: "turns", "aria-label": "Conversation" }, ...rows);
   }
 
-  /** One table row a box: number, words asked for, score, model. */
+  /** `agreement, max_area passed; similarity failed`, failures first. */
+  function checks(view) {
+    const names = (wanted) => Object.keys(view.checks).filter((name) => view.checks[name] === wanted).join(", ");
+    const [failed, passed] = [names(false), names(true)];
+    return [
+      ...(failed ? [el("strong", {}, `failed ${failed}`)] : []),
+      ...(failed && passed ? ["; "] : []),
+      ...(passed ? [`passed ${passed}`] : []),
+    ];
+  }
+
+  /** One table row a box: number, words asked for, score, model; below it what was checked. */
   function boxTable(things) {
     const head = ["", "asked for", "score", "model"].map((t) => el("th", { scope: "col" }, t));
     const rows = things
       .filter((thing) => !thing.spoken)
       .flatMap((thing) => thing.boxes.map((view) => ({ thing, view })))
-      .map(({ thing, view }) =>
-        el(
+      .flatMap(({ thing, view }) => {
+        const said = checks(view);
+        const row = el(
           "tr",
           {},
           el("td", {}, String(thing.number)),
           el("td", {}, view.phrase || thing.words),
           el("td", { class: "number" }, decimals(view.score)),
           el("td", {}, view.model)
-        )
-      );
+        );
+        if (!said.length) return [row];
+        return [row, el("tr", { class: "checks" }, el("td"), el("td", { colspan: 3 }, ...said))];
+      });
     head[0].append(el("span", { class: "unseen" }, "box"));
     head[2].className = "number";
     return rows.length ? [el("table", {}, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows))] : [];

@@ -7,30 +7,16 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from pipeline.gallery import Entry
-from pipeline.gallery.from_record import from_dropped
+from pipeline.gallery.from_record import COLUMNS, from_dropped
 from pipeline.inputs import load_columns
 from pipeline.plan import Plan, columns_before
 from pipeline.results import SUFFIX, read_columns
 from pipeline.store import Store
 from pipeline.view.listing import Label, Samples
 from pipeline.view.records import measured_size
-from schemas.columns import Columns, GroundedBox, ImageRef, Span
-from schemas.conversations import Conversation
+from schemas.columns import Columns
 
-_SHOWN: dict[str, Any] = {
-    "key": str,
-    "image_id": str,
-    "image": ImageRef,
-    "caption": str,
-    "metadata": str,
-    "noun_chunks": list[Span],
-    "candidates": list[GroundedBox],
-    "boxes": list[GroundedBox],
-    "conversations": list[Conversation],
-    "width": int,
-    "height": int,
-}
-"""Columns that an entry is made of; a recipe's own stage may give one of the names to something else."""
+_READ: dict[str, Any] = COLUMNS | {"width": int, "height": int}
 
 
 class DroppedRow(NamedTuple):
@@ -108,6 +94,6 @@ class DroppedSamples(Samples[DroppedRow]):
         rows = table.filter(pc.is_valid(table["_reason"]))["_row"].to_numpy()
         before = max(number, 1)  # of what the source itself drops, its own columns are known
         have = columns_before(self._steps, before)
-        reads = [name for name, kind in _SHOWN.items() if have.get(name) == kind]
+        reads = [name for name, kind in _READ.items() if have.get(name) == kind]
         columns = load_columns(self._work, self._steps, before, part, reads, rows)
         return {int(row): place for place, row in enumerate(rows)}, columns

@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from pipeline.gallery import Entry, PhraseView, TurnView
+from pipeline.gallery import BoxView, Entry, PhraseView, TurnView
 from pipeline.gallery.from_record import from_record
 from pipeline.view.listing import unreadable
 from schemas.images import open_header, oriented_size
@@ -63,7 +63,8 @@ def _labelled(annotations: list[Any]) -> list[PhraseView]:
         label = str(annotation["label"])
         phrase = found.setdefault(label, {"start": 0, "end": 0, "boxes": []})
         box = [float(v) for v in annotation["box"]]
-        phrase["boxes"].append({"box": box, "score": None, "model": "annotations", "phrase": label})
+        view: BoxView = {"box": box, "score": None, "model": "annotations", "phrase": label, "checks": {}}
+        phrase["boxes"].append(view)
     return list(found.values())
 
 
@@ -77,4 +78,6 @@ def _check(entry: Entry) -> None:
                 raise ValueError("a box that is not finite")
             if not isinstance(view["model"], str) or not isinstance(view["phrase"], str):
                 raise TypeError("model and phrase of a box must be texts")
+            if not all(isinstance(passed, bool) for passed in view["checks"].values()):
+                raise TypeError("checks of a box must be true or false")
     json.dumps(entry, allow_nan=False)

@@ -10,7 +10,7 @@ from pipeline.gallery.entry import Entry
 from pipeline.gallery.from_record import from_dropped, from_record
 from pipeline.images import StoredImage
 from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
+from schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
 from schemas.conversations import Conversation, Phrase, Turn, to_json
 
 CAPTION = "A woman walking with her dog in the snow."
@@ -43,7 +43,9 @@ def spans(entry: Entry) -> list[tuple[int, int, int]]:
 def test_phrases_are_the_expressions_with_all_their_boxes() -> None:
     entry = from_record(RECORD, {"src": "#0", "width": 640, "height": 426})
     assert spans(entry) == [(0, 40, 1), (21, 28, 2)]
-    assert entry["phrases"][0]["boxes"] == [{"box": WOMAN, "score": 0.9, "model": "m", "phrase": "A woman"}]
+    assert entry["phrases"][0]["boxes"] == [
+        {"box": WOMAN, "score": 0.9, "model": "m", "phrase": "A woman", "checks": {}}
+    ]
     assert entry["reason"] is None
     assert entry["provenance"]["metadata"] == {"license": "CC0"}
     assert "captions" not in entry["provenance"]
@@ -64,6 +66,18 @@ def test_what_a_record_lacks_is_not_made_up(
 ) -> None:
     record = {name: value for name, value in (RECORD | change).items() if value is not None}
     assert spans(from_record(record)) == expected
+
+
+def test_boxes_say_what_was_checked_of_them() -> None:
+    told: list[dict[str, Any]] = [
+        {"checks": {"max_area": True, "agreement": False}},
+        {"checks": {"max_area": True, "agreement": None}},  # as Parquet has it
+        {},
+    ]
+    boxes = [origin | more for origin, more in zip(RECORD["boxes"], told, strict=True)]
+    woman, dogs = from_record(RECORD | {"boxes": boxes})["phrases"]
+    assert woman["boxes"][0]["checks"] == {"max_area": True, "agreement": False}
+    assert [box["checks"] for box in dogs["boxes"]] == [{"max_area": True}, {}]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +142,17 @@ def test_a_dropped_sample_shows_what_was_known_by_then(
     found = (entry["stage"], entry["reason"], entry["value"], entry["threshold"])
     assert found == ("select_boxes", "no_box", "0.5", None)
     assert entry["provenance"]["source"]["uri"].endswith("a.jpg")
+
+
+def test_a_sample_dropped_after_its_boxes_were_checked_tells_of_them() -> None:
+    sample = dict.fromkeys(("key", "image_id", "image", "metadata")) | {
+        "caption": CAPTION,
+        "boxes": [GroundedBox(Span(0, 7), Box(*WOMAN), 0.9, "m", "A woman")],
+        "ref_exps": [Span(0, 40)],
+        "box_checks": [[BoxCheck("agreement", False, 0.31, 0.5), BoxCheck("max_area", True, 0.2, 0.9)]],
+    }
+    [woman] = from_dropped(sample, None, "reply_check", "too_long", "", "")["phrases"]
+    assert woman["boxes"][0]["checks"] == {"agreement": False, "max_area": True}
 
 
 def test_a_sample_that_the_source_itself_dropped_may_lack_anything() -> None:

@@ -26,7 +26,7 @@ def page(browser: "Browser") -> Iterator["Page"]:
 
 
 def entry(caption: str, *spans: tuple[int, int], **more: Any) -> dict[str, Any]:
-    boxes = [{"box": BOX, "score": 0.5, "model": "m", "phrase": "p"}]
+    boxes = [{"box": BOX, "score": 0.5, "model": "m", "phrase": "p", "checks": {}}]
     return {
         "key": "k",
         "image": {"src": PIXEL, "width": 640, "height": 480},
@@ -81,7 +81,7 @@ def test_whatever_a_sample_says_stays_text(page: "Page", text: str) -> None:
     turns = [{"role": text, "text": text, "boxes": []}]
     drop = {"stage": text, "reason": text, "value": text, "threshold": text}
     value = entry(text, (0, 4), turns=turns, provenance={text: [text]}, **drop) | {"key": text}
-    value["phrases"][0]["boxes"][0] |= {"model": text, "phrase": text}
+    value["phrases"][0]["boxes"][0] |= {"model": text, "phrase": text, "checks": {text: False}}
     draw(page, value)
     page.click("summary")
     page.locator(".tree .tree").wait_for()
@@ -94,7 +94,14 @@ def test_whatever_a_sample_says_stays_text(page: "Page", text: str) -> None:
 
 def test_pointing_at_a_span_shows_its_box_and_the_other_way_round(page: "Page") -> None:
     value = entry("a dog in a field", (0, 5), (9, 16))
-    value["phrases"][1]["boxes"] = [{"box": [0.6, 0.1, 0.9, 0.4], "score": None, "model": "m", "phrase": "p"}]
+    other: dict[str, Any] = {
+        "box": [0.6, 0.1, 0.9, 0.4],
+        "score": None,
+        "model": "m",
+        "phrase": "p",
+        "checks": {},
+    }
+    value["phrases"][1]["boxes"] = [other]
     draw(page, value)
     shown = "() => [...document.querySelectorAll('.is-shown')].map(n => n.tagName + n.dataset.n)"
     page.hover("mark[data-n='2']")
@@ -155,3 +162,29 @@ def test_conversations_share_the_numbers_of_the_caption(page: "Page") -> None:
 def test_a_sample_without_an_image_says_so(page: "Page") -> None:
     draw(page, entry("a dog", (0, 5)) | {"image": None})
     assert "not at hand" in page.locator("article").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        ({}, []),
+        ({"min_area": True}, ["passed min_area"]),
+        ({"agreement": False}, ["failed agreement"]),
+        (
+            {"min_area": True, "agreement": False, "max_area": True, "similarity": False},
+            ["failed agreement, similarity; passed min_area, max_area"],
+        ),
+    ],
+)
+def test_provenance_says_of_each_box_what_was_checked(
+    page: "Page", checks: dict[str, bool], said: list[str]
+) -> None:
+    value = entry("a dog in a field", (0, 5), (9, 16))
+    value["phrases"][1]["boxes"] = [{**value["phrases"][1]["boxes"][0], "checks": checks}]
+    draw(page, value)
+    page.click("summary")
+    rows = page.locator(".provenance tbody tr")
+    rows.first.wait_for()
+    assert rows.count() == 2 + len(said)
+    assert page.locator(".provenance .checks").all_inner_texts() == [f"\t{text}" for text in said]
+    assert page.locator(".checks strong").count() == (False in checks.values())

@@ -24,7 +24,15 @@ def test_a_sample_of_ours(write_shard):
         {
             "start": 0,
             "end": 5,
-            "boxes": [{"box": [0.1, 0.2, 0.5, 0.9], "score": 0.83, "model": "m@1", "phrase": "a dog"}],
+            "boxes": [
+                {
+                    "box": [0.1, 0.2, 0.5, 0.9],
+                    "score": 0.83,
+                    "model": "m@1",
+                    "phrase": "a dog",
+                    "checks": {},
+                }
+            ],
         }
     ]
     assert samples.size(0) == (40, 30)
@@ -87,6 +95,10 @@ HOSTILE: dict[str, bytes] = {
     "boxes not parallel": b'{"caption": "", "noun_chunks": [], "boxes": [{"model": "m", "phrase": "p"}]}',
     "a box of no text": b'{"caption": "a dog", "noun_chunks": [[0,5,0,0,1,1,1]], '
     b'"boxes": [{"model": {}, "phrase": 1}]}',
+    "checks that are none": b'{"caption": "a dog", "noun_chunks": [[0,5,0,0,1,1,1]], '
+    b'"boxes": [{"model": "m", "phrase": "p", "checks": ["agreement"]}]}',
+    "a check of no truth": b'{"caption": "a dog", "noun_chunks": [[0,5,0,0,1,1,1]], '
+    b'"boxes": [{"model": "m", "phrase": "p", "checks": {"agreement": 1}}]}',
     "a key that is none": b'{"key": ["x"], "caption": ""}',
     "conversations that are none": b'{"caption": "", "conversations": "[{]"}',
     "turns that are none": b'{"caption": "", "conversations": [1, {"from": null}]}',
