@@ -21,13 +21,14 @@ _MOST = 10
 
 @dataclass(frozen=True)
 class Phrases:
-    """How many captions each phrase is in, in all of the set and in what was kept."""
+    """How many captions each phrase is in: all that the balance was given, and those that it kept."""
 
     step: str
     captions_before: int
     captions_after: int
     before: Counter[str]
     after: Counter[str]
+    balance: ConceptBalance
 
 
 def count_phrases(plan: Plan, work: Store) -> Phrases:
@@ -52,7 +53,8 @@ def count_phrases(plan: Plan, work: Store) -> Phrases:
                 after.update(phrases)
         rows += len(given)
         stayed += len(kept)
-    return Phrases(process.name, rows, stayed, before, after)
+    assert isinstance(sketch.stage, ConceptBalance)
+    return Phrases(process.name, rows, stayed, before, after, sketch.stage)
 
 
 def concepts_table(phrases: Phrases) -> Table:
@@ -65,12 +67,22 @@ def concepts_table(phrases: Phrases) -> Table:
     sides = (_by_bound(phrases.before), _by_bound(phrases.after))
     for i, low in enumerate(BOUNDS):
         high = f"to {BOUNDS[i + 1] - 1:,}" if i + 1 < len(BOUNDS) else "and more"
-        table.add_row(f"  in {low:,} {high} captions", *(f"{side[i]:,}" for side in sides))
+        if any(side[i] for side in sides):
+            table.add_row(f"  in {low:,} {high} captions", *(f"{side[i]:,}" for side in sides))
     commonest = sorted(phrases.before.items(), key=lambda item: (-item[1], item[0]))[:_MOST]
-    table.add_row("captions with", "", "")
+    table.add_row("captions with the commonest", "", "")
     for phrase, count in commonest:
-        table.add_row(f"  {_printable(phrase)}", f"{count:,}", f"{phrases.after[phrase]:,}")
+        table.add_row(f'  "{_printable(phrase)}"', f"{count:,}", f"{phrases.after[phrase]:,}")
     return table
+
+
+def how_it_balances(balance: ConceptBalance) -> str:
+    """What the numbers of the table come from, in a sentence or two."""
+    least, most = balance.min_frequency, balance.max_captions
+    return (
+        f"A phrase in fewer than {least:,} captions brings in none (min_frequency), any other {most:,} at most "
+        "(max_captions). Captions that other phrases brought in come on top."
+    )
 
 
 def _by_bound(counts: Counter[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from unicodedata import category
@@ -53,7 +54,8 @@ def _verdict(chapter: Chapter) -> str:
     if chapter.reason:
         text += f": {chapter.reason}"
     if chapter.value:
-        text += f", measured {chapter.value}"
+        is_number = re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", chapter.value)
+        text += f", measured {chapter.value}" if is_number else f", {chapter.value}"
     if chapter.threshold:
         text += f", threshold {chapter.threshold}"
     return text
@@ -64,6 +66,8 @@ def _plainly(value: Any, caption: str) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, float):
+        value = round(value, 4)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     if len(text) <= _MOST_CHARACTERS:
         return text

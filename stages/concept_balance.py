@@ -82,10 +82,11 @@ class ConceptBalance(GlobalStage):
         concept = phrases[which]
         if stays or self.mode == "measure":
             return concept, frequency
-        said = f"{concept} in {frequency:,} captions"
         if frequency < self.min_frequency:
-            return concept, Reject("rare_concepts", said, self.min_frequency)
-        return concept, Reject("common_concepts", said, self.max_captions)
+            said = f'its commonest phrase "{concept}" is in {_captions(frequency)}'
+            return concept, Reject("rare_concepts", said, f"min_frequency {self.min_frequency}")
+        said = f'"{concept}" is in {_captions(frequency)}, of which others were drawn'
+        return concept, Reject("common_concepts", said, f"max_captions {self.max_captions}")
 
     def _phrases(self, part: Columns) -> list[list[str]]:
         rows = zip(part["caption"], part["noun_chunks"], part["parse"], strict=True)
@@ -106,6 +107,10 @@ class ConceptBalance(GlobalStage):
             return " ".join(parse.lemmas[i].casefold() for i in tokens)
         text = caption[parse.starts[tokens[0]] : chunk.end]
         return text if self.words == "as_written" else " ".join(text.casefold().split())
+
+
+def _captions(count: int) -> str:
+    return "1 caption" if count == 1 else f"{count:,} captions"
 
 
 def phrase_hash(text: str) -> int:

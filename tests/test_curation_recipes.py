@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.concepts import concepts_table, count_phrases
+from pipeline.concepts import concepts_table, count_phrases, how_it_balances
 from pipeline.plan import Parts, make_plan
 from pipeline.progress import Progress
 from pipeline.recipes import load_recipe
@@ -41,6 +41,9 @@ def test_captions_of_photographs_are_balanced(coco_mini: Path, tmp_path: Path) -
     assert f"unique phrases {len(phrases.before):,} {len(phrases.after):,}" in " ".join(
         console.export_text().split()
     )
+    assert "in fewer than 3 captions brings in none (min_frequency), any other 5 at most" in how_it_balances(
+        phrases.balance
+    )
     entries = json.loads((tmp_path / "out" / "llava" / "train.json").read_text())
     assert len(entries) == balance.rows_out
     assert {len(entry["conversations"]) for entry in entries} == {2}
@@ -65,6 +68,6 @@ def test_why_names_the_keeper(write_recipe: Callable[..., Path], tmp_path: Path)
     gone = next(key for key in keys if stories[key].chapters[-1].reason == "duplicate_caption")
     keeper = stories[gone].chapters[-1].columns["caption_cluster"]
     told = "\n".join(story_lines(stories[gone]))
-    assert f"rejected: duplicate_caption, measured duplicate of {keeper} (jaccard" in told
+    assert f"rejected: duplicate_caption, duplicate of {keeper} (jaccard" in told
     assert "threshold min_jaccard 0.9" in told
     assert "rejected" not in "\n".join(story_lines(stories[keeper]))

@@ -8,6 +8,8 @@ def concepts(
 ) -> None:
     """Count the noun phrases of a run before and after its concept_balance."""
     the_plan, store = planned(recipe, set_, work, limit)
-    from pipeline.concepts import concepts_table, count_phrases
+    from pipeline.concepts import concepts_table, count_phrases, how_it_balances
 
-    console.print(concepts_table(count_phrases(the_plan, store)))
+    phrases = count_phrases(the_plan, store)
+    console.print(concepts_table(phrases))
+    console.print(how_it_balances(phrases.balance), highlight=False)

@@ -152,7 +152,7 @@ def test_a_planted_image_is_dropped_and_why_and_card_tell_of_it(
     ran = cli("run", recipe, "--runner", "local")
     assert ran.returncode == 0 and "note:" not in ran.stderr, ran.stderr
     why = cli("why", "mine2", recipe).stdout
-    assert f"rejected: evaluation_image, measured {photos[2].name} of refcoco/val:" in why
+    assert f"rejected: evaluation_image, {photos[2].name} of refcoco/val:" in why
     assert "bits differ, threshold 15" in why
     write_card(Store(str(tmp_path / "out")))
     card = (tmp_path / "out" / "README.md").read_text()

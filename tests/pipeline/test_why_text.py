@@ -1,5 +1,7 @@
 """How a story's columns are printed."""
 
+import pytest
+
 from pipeline.why import Chapter, Story
 from pipeline.why_text import story_lines
 
@@ -58,3 +60,23 @@ def test_boxes_that_a_model_was_told_of_are_listed_like_annotations() -> None:
     assert [line.strip() for line in story_lines(story)][2:] == [
         "context_regions dog [0.100 0.200 0.500 0.900]"
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "said"),
+    [
+        ("48", "64", "rejected: why, measured 48, threshold 64"),
+        ("-1.5e-05", "0.0", "rejected: why, measured -1.5e-05, threshold 0.0"),
+        (
+            "duplicate of a (distance 3)",
+            "radius 15",
+            "rejected: why, duplicate of a (distance 3), threshold radius 15",
+        ),
+        ("", "", "rejected: why"),
+    ],
+)
+def test_numbers_are_measured_and_words_are_said(value: str, threshold: str, said: str) -> None:
+    chapter = Chapter("step", "rejected", "why", value, threshold, columns={"score": 0.23076923076923078})
+    _, verdict, score = story_lines(Story("key", "part", 3, [chapter]))
+    assert verdict.split(maxsplit=1)[1] == said
+    assert score.split() == ["score", "0.2308"]

@@ -115,9 +115,11 @@ def test_every_row_names_its_concept():
     assert out["concept"][:3] == ["kite"] * 3
     assert out["concept_frequency"][:3] == [3] * 3
     for row in range(3, 7):
-        said = 7 if kept[row] else Reject("common_concepts", "sea in 7 captions", 4)
+        why = '"sea" is in 7 captions, of which others were drawn'
+        said = 7 if kept[row] else Reject("common_concepts", why, "max_captions 4")
         assert (out["concept"][row], out["concept_frequency"][row]) == ("sea", said)
-    assert out["concept_frequency"][7] == Reject("rare_concepts", "sofa in 2 captions", 3)
+    why = 'its commonest phrase "sofa" is in 2 captions'
+    assert out["concept_frequency"][7] == Reject("rare_concepts", why, "min_frequency 3")
     assert out["concept_frequency"][9] == Reject("no_concept")
 
 
