@@ -36,6 +36,26 @@ from schemas.public import public_text
 
 Record = dict[str, Any]
 
+COLUMNS = (
+    "key",
+    "caption",
+    "width",
+    "height",
+    "boxes",
+    "ref_exps",
+    "box_checks",
+    "masks",
+    "image_id",
+    "split",
+    "image_format",
+    "image",
+    "captions",
+    "metadata",
+    "conversations",
+    "provenance",
+)
+"""Columns that stand in a record: `to_record` reads no others."""
+
 BESIDE_BOXES = ("masks", "box_checks")
 """Columns with an entry for each of `boxes`, which may be null as a whole."""
 
@@ -100,7 +120,7 @@ def to_record(sample: Mapping[str, Any]) -> Record:
             record["masks"] = [mask.to_item() for mask, _ in zip(masks, boxes, strict=True)]
     record |= {name: sample[name] for name in ("image_id", "split", "image_format")}
     ref = sample["image"].ref
-    record["source"] = ref._replace(uri=public_text(ref.uri))._asdict()
+    record["source"] = {"uri": public_text(ref.uri), "offset": ref.offset, "length": ref.length}
     record["captions"] = sample["captions"] or [sample["caption"]]
     record["metadata"] = sample["metadata"] or "{}"
     if sample.get("conversations") is not None:

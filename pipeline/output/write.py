@@ -17,20 +17,7 @@ from pipeline.plan import Parts, Step, Unit, columns_before
 from pipeline.receipts import Receipt
 from pipeline.results import Failure, Result, make_result, read_columns, write_result
 from pipeline.store import Store
-
-# Columns that have done their work by now and stand in no record.
-_WORKING = {
-    "annotations",
-    "candidates",
-    "context",
-    "context_regions",
-    "image_bytes",
-    "noun_chunks",
-    "parse",
-    "reply",
-    "shard",
-    "unsupported",
-}
+from schemas.records import COLUMNS
 
 
 class ShardTask(NamedTuple):
@@ -95,7 +82,7 @@ def samples_of(shard: Shard, task: ShardTask, store: Store) -> Iterator[Mapping[
     """The samples of a shard in source order, one part in memory at a time."""
     steps, number = task.steps, task.number
     assign = steps[number - 1]
-    names = [name for name in columns_before(steps, number) if name not in _WORKING]
+    names = [name for name in columns_before(steps, number) if name in COLUMNS]
     for index in range(shard.first_part, shard.last_part + 1):
         unit = task.parts.id(index)
         table = read_columns(store, assign.result(unit), ["split", "shard"])

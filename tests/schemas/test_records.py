@@ -9,7 +9,7 @@ import pytest
 from schemas.boxes import Box
 from schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
 from schemas.conversations import Conversation, Turn, from_json
-from schemas.records import Region, to_json, to_record
+from schemas.records import COLUMNS, Region, to_json, to_record
 from schemas.replies import Provenance
 
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
@@ -61,6 +61,32 @@ def test_fields_depend_on_the_columns_alone(change, missing):
     assert set(to_record(SAMPLE)) - set(record) == missing
     assert record["captions"][0] == CAPTION
     assert isinstance(json.loads(record["metadata"]), dict)
+
+
+class Asked(dict):
+    """Notes which columns are looked at."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.names = set()
+
+    def __getitem__(self, name):
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.names.add(name)
+        return super().get(name, default)
+
+    def __contains__(self, name):
+        self.names.add(name)
+        return super().__contains__(name)
+
+
+def test_a_record_is_made_of_the_columns_that_are_named():
+    sample = Asked(SAMPLE)
+    to_record(sample)
+    assert sample.names == set(COLUMNS)
 
 
 def test_conversations_come_last_as_one_string_and_change_nothing_else():
