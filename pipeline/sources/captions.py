@@ -76,18 +76,17 @@ class Samples:
         for number, caption in enumerate(checked):
             sample = f"{key}_{number}" if len(checked) > 1 else key
             twice = sample != key and self._is_taken(sample)
-            self._append(
-                row, key=sample, image=Reject("duplicate_key", sample) if twice else image, caption=caption
-            )
+            found = Reject("duplicate_key", sample) if twice else image
+            self._append(row | {"key": sample, "image": found, "caption": caption})
 
     def reject(self, name: str, reason: Reject) -> None:
         """A row for something that is no sample at all, such as the rest of a broken file."""
         key = safe_key(name)
-        self._append({"image_id": key, "captions": [], "metadata": "{}"}, key=key, image=reason, caption="")
+        self._append({"key": key, "image_id": key, "image": reason, "caption": "", "metadata": "{}"})
 
-    def _append(self, row: Mapping[str, Any], **values: Any) -> None:
+    def _append(self, row: Mapping[str, Any]) -> None:
         for name, column in self.columns.items():
-            column.append(values[name] if name in values else row.get(name, []))
+            column.append(row.get(name, []))
 
     def _is_taken(self, key: str) -> bool:
         taken = key in self._keys
@@ -114,11 +113,13 @@ def metadata_json(values: Mapping[str, Any]) -> str | Reject:
     """A JSON object that any JSON reader takes: sorted, no NaN, no half surrogate pairs."""
     if _is_deep(values):
         return Reject("bad_json", f"nested more than {MAX_DEPTH} deep", MAX_DEPTH)
-    text = json.dumps(values, ensure_ascii=False, sort_keys=True, default=str)
+    text = _encode(values)
     if "NaN" in text or "Infinity" in text:
-        plain = json.loads(text, parse_constant=lambda _: None)
-        text = json.dumps(plain, ensure_ascii=False, sort_keys=True)
+        text = _encode(json.loads(text, parse_constant=lambda _: None))
     return text.encode("utf-8", "replace").decode()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode
 
 
 def json_object(data: bytes | str) -> dict[str, Any] | Reject:
