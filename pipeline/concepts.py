@@ -80,8 +80,8 @@ def how_it_balances(balance: ConceptBalance) -> str:
     """What the numbers of the table come from, in a sentence or two."""
     least, most = balance.min_frequency, balance.max_captions
     return (
-        f"A phrase in fewer than {least:,} captions brings in none (min_frequency), any other {most:,} at most "
-        "(max_captions). Captions that other phrases brought in come on top."
+        f"A phrase in fewer than {least:,} captions brings in none (min_frequency), any other {most:,} at "
+        "most (max_captions). Captions that other phrases brought in come on top."
     )
 
 
