@@ -1,6 +1,7 @@
 """Stages among the options of another stage: a second grounder in `verify_boxes`, the members of an ensemble.
 
-    agreement: NestedGrounder | None = None        # in a recipe: agreement: {grounder: onnx, model: x.onnx}
+    agreement: NestedGrounder | None = None   # in a recipe: agreement: {grounder: onnx, model: x.onnx}
+                                              # or: agreement: {"my_package.my_module:Mine": {floor: 0.3}}
 
 The stage that has them runs them itself: it calls their `setup` and `process`, and holds the CPU cores and
 GPUs that they run on.
@@ -15,7 +16,7 @@ from schemas.errors import UserError
 from schemas.weights import Weights
 from stages.base import Stage
 from stages.grounders.base import Ground
-from stages.registry import stage_class
+from stages.registry import VARIANTS, load, stage_class
 from stages.verification.similarity import RegionSimilarity
 
 
@@ -85,15 +86,34 @@ def _dumped(stage: Stage) -> dict[str, Any]:
 
 
 def _grounder(options: Any) -> Any:
-    return _built(options, lambda given: stage_class("ground", given))
+    name = _named_class(options)
+    if name is None:
+        return _built(options, lambda given: stage_class("ground", given))
+    return _built(options[name] or {}, lambda given: load(name, Ground))
+
+
+def _dumped_grounder(stage: Stage) -> dict[str, Any]:
+    target, options = f"{type(stage).__module__}:{type(stage).__qualname__}", _dumped(stage)
+    _, ours = VARIANTS["ground"]
+    return options if target in ours.values() else {target: options}
+
+
+def _named_class(options: Any) -> str | None:
+    """`{"my_package.my_module:Mine": {...}}` -> what it names; None for options of a stage of ours."""
+    if isinstance(options, dict) and len(options) == 1:
+        [name] = options
+        if isinstance(name, str) and ":" in name:
+            return name
+    return None
 
 
 def _similarity(options: Any) -> Any:
     return _built(options, lambda given: RegionSimilarity)
 
 
-NestedGrounder = Annotated[Ground, BeforeValidator(_grounder), PlainSerializer(_dumped)]
-"""Any grounder, as `ground` takes it: `{grounder: onnx, model: yolox_nano.onnx}`."""
+NestedGrounder = Annotated[Ground, BeforeValidator(_grounder), PlainSerializer(_dumped_grounder)]
+"""Any grounder: `{grounder: onnx, model: yolox_nano.onnx}`, as `ground` takes it, or one that is not ours,
+`{"my_package.my_module:Mine": {floor: 0.3}}`, as a recipe names such stages."""
 
 NestedSimilarity = Annotated[RegionSimilarity, BeforeValidator(_similarity), PlainSerializer(_dumped)]
 """A model like CLIP: `{model: openai/clip-vit-base-patch32}`."""

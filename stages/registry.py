@@ -111,6 +111,11 @@ def stage_class(name: str, options: Mapping[str, Any]) -> type[Stage]:
     if name in VARIANTS:
         field, choices = VARIANTS[name]
         choice = options.get(field)
+        if isinstance(choice, str) and ":" in choice:
+            raise UserError(
+                f"{name}: option {field} chooses among ours; write one of your own as "
+                f"`{choice}: {{...}}` in place of {name}"
+            )
         if not isinstance(choice, str) or choice not in choices:
             given = "is missing" if choice is None else f"{choice!r} is not known"
             raise UserError(f"{name}: option {field} {given}; choose one of: {', '.join(choices)}")

@@ -134,12 +134,21 @@ def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def _names_classes(options: Any) -> bool:
+    """Whether one names a stage that is not ours: `agreement: {"package.module:Class": {...}}`."""
+    if isinstance(options, list):
+        return any(map(_names_classes, options))
+    if not isinstance(options, dict):
+        return False
+    return any(":" in str(name) or _names_classes(value) for name, value in options.items())
+
+
 def _stage(entry: Any) -> StageFacts:
     """Options with their defaults. Nothing that is not ours is imported: then only those written down."""
     [(kind, written)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
     options = {name: value for name, value in (written or {}).items() if name != "as"}
     name = str((written or {}).get("as", kind))
-    if ":" not in kind:
+    if ":" not in kind and not _names_classes(options):
         try:
             stage = stage_class(kind, options).model_validate(options)
         except (UserError, ValidationError, ModuleNotFoundError):  # of another version of gritmill

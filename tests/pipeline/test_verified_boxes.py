@@ -19,7 +19,8 @@ pytest.importorskip("spacy", reason="needs the extra `nlp`")
 SCENES = "type: scenes, count: 6, size: 96, captions_per_image: 1"
 BEFORE = ["image_check", "noun_chunks", "ground: {grounder: annotations}", "select_boxes"]
 VERIFY = (
-    "verify_boxes: {max_area: 0.05, regrounding: {grounder: annotations, ambiguous: all}, drops: [max_area]}"
+    "verify_boxes: {max_area: 0.05, regrounding: {grounder: annotations, ambiguous: all}, "
+    "agreement: {odd_grounders:WholeImage: {floor: 0.5}}, drops: [max_area]}"
 )
 
 
@@ -36,10 +37,10 @@ def test_records_say_what_was_checked(tmp_path: Path, write_recipe: Any, cli: An
         areas = [(x2 - x1) * (y2 - y1) for _, _, x1, y1, x2, y2, _ in record["noun_chunks"]]
         assert areas and max(areas) <= 0.05
         for box in record["boxes"]:
-            assert box["checks"] == {"max_area": True, "regrounding": True}
+            assert box["checks"] == {"max_area": True, "regrounding": True, "agreement": False}
     [table] = [pq.read_table(path) for path in (tmp_path / "out" / "parquet").glob("*.parquet")]
     [checks] = {tuple(box["checks"].items()) for row in table["boxes"].to_pylist() for box in row}
-    assert dict(checks)["max_area"] is True and dict(checks)["agreement"] is None
+    assert dict(checks)["max_area"] is True and dict(checks)["similarity"] is None
     verified = cli("verify", tmp_path / "out")
     assert (verified.returncode, "0 errors" in verified.stdout) == (0, True), verified.stdout
     assert "no_verified_box" in cli("status", recipe).stdout

@@ -65,6 +65,7 @@ def test_a_stage_of_the_user_s_own_is_named_by_its_module() -> None:
             "ground: option grounder 'clairvoyance' is not known; choose one of: ",
         ),
         ("ground", {"grounder": None}, "option grounder is missing"),
+        ("ground", {"grounder": "odd:Mine"}, "write one of your own as `odd:Mine: {...}` in place of ground"),
         ("no_such_module:Stage", {}, "'no_such_module:Stage' cannot be imported: No module named"),
         ("no.such.module:Stage", {}, "cannot be imported"),
         ("odd_stages:Nothing", {}, "cannot be imported: module 'odd_stages' has no attribute 'Nothing'"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,15 @@ def test_a_folder_without_a_dataset(tmp_path):
 def test_a_stage_of_another_is_shown_and_not_imported(dataset):
     change(dataset / "recipe.yaml", "- noun_chunks", "- nowhere_to_be_found:Stage:\n    folder: /home/ann/x")
     assert '| `nowhere_to_be_found:Stage` | `folder: ".../x"` |' in card_of(dataset)
+
+
+def test_a_grounder_of_another_within_a_stage_of_ours_is_not_imported_either(dataset, tmp_path, monkeypatch):
+    (tmp_path / "somebody_elses.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    members = "[{grounder: annotations}, {somebody_elses:Mine: {floor: 0.5}}]"
+    change(dataset / "recipe.yaml", "grounder: annotations", f"grounder: ensemble\n    members: {members}")
+    assert "somebody_elses:Mine" in card_of(dataset)
+    assert "somebody_elses" not in sys.modules
 
 
 def test_it_says_which_models_and_which_code(dataset):

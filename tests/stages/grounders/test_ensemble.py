@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from coco_captions import chunked
-from odd_grounders import Fixed
+from odd_grounders import Fixed, WholeImage
 from pydantic import ValidationError
 
 from schemas.boxes import Box
@@ -93,6 +93,18 @@ def test_a_recipe_names_members_as_ground_does() -> None:
     assert not any("cpus" in member for member in stage.model_dump(mode="json")["members"])
 
 
+def test_a_member_may_be_of_the_users_own() -> None:
+    own = {"odd_grounders:WholeImage": {"floor": 0.5}}
+    stage = EnsembleGrounder.model_validate(
+        {"members": [ANNOTATIONS, own, {"odd_grounders:WholeImage": None}]}
+    )
+    _, half, plain = stage.members
+    assert half == WholeImage(floor=0.5) and plain == WholeImage()
+    dumped = stage.model_dump(mode="json")
+    assert dumped["members"][1] == {"odd_grounders:WholeImage": {"floor": 0.5, "grounder": "whole_image"}}
+    assert EnsembleGrounder.model_validate(dumped) == stage
+
+
 def test_it_holds_a_gpu_where_a_member_does_unless_told_otherwise() -> None:
     members = [ANNOTATIONS, {"grounder": "transformers"}]
     assert EnsembleGrounder.model_validate({"members": members}).gpus is None
@@ -118,6 +130,26 @@ def test_versions_say_which_member_they_are_of() -> None:
         ({"members": [ANNOTATIONS, ANNOTATIONS | {"flor": 1}]}, ("members", 1, "flor"), "not permitted"),
         ({"members": [ANNOTATIONS, ANNOTATIONS | {"cpus": 2}]}, ("members", 1), "cpus: say so of the whole"),
         ({"members": [ANNOTATIONS, "onnx"]}, ("members", 1), "valid dictionary"),
+        (
+            {"members": [ANNOTATIONS, {"odd_grounders:Nowhere": {}}]},
+            ("members", 1),
+            "module 'odd_grounders' has no attribute 'Nowhere'",
+        ),
+        (
+            {"members": [ANNOTATIONS, {"odd_grounders:LeftPart": {}}]},
+            ("members", 1),
+            "name a class that builds on Ground",
+        ),
+        (
+            {"members": [ANNOTATIONS, {"odd_grounders:WholeImage": {"flor": 1}}]},
+            ("members", 1, "flor"),
+            "not permitted",
+        ),
+        (
+            {"members": [ANNOTATIONS, {"odd_grounders:WholeImage": {"cpus": 1}}]},
+            ("members", 1),
+            "cpus: say so of the whole",
+        ),
         ({"members": [ANNOTATIONS] * 2, "weights": [1]}, (), "2 members and 1 weights"),
         ({"members": [ANNOTATIONS] * 2, "weights": [1, 0]}, ("weights", 1), "greater than 0"),
         ({"members": [ANNOTATIONS] * 2, "min_members": 3}, (), "only 2"),
