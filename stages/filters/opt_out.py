@@ -27,8 +27,9 @@ class OptOut(Filter):
 
     image_id 000000000139, a list with the line `000000000139` -> Reject("opted_out", "000000000139")
 
-    An entry is the `image_id` of a sample, the URL that its metadata tell, with or without https://, or the
-    SHA-256 of the image's bytes. Of each entry eight bytes are held in memory.
+    An entry is the `image_id` of a sample (in a mix with its source's name before it), a URL that its
+    metadata tell, with or without https://, or the SHA-256 of the image's bytes. Of each entry eight bytes
+    are held in memory.
     """
 
     reads = ("image_id", "image", "metadata")
@@ -37,7 +38,7 @@ class OptOut(Filter):
     lists: list[str] = Field(min_length=1)
     """Text files, one entry a line; empty lines and those that begin with # do not count."""
     url: list[str] = Field(default=["url", "URL", "image_url", "coco_url", "flickr_url"], min_length=1)
-    """Fields of the metadata in which the image's URL is looked for."""
+    """Fields of the metadata in which URLs of the image are looked for; any of them may be on a list."""
 
     _listed: Digests = PrivateAttr()
     _has_digests: bool = PrivateAttr()
@@ -54,12 +55,7 @@ class OptOut(Filter):
 
     def setup(self) -> None:
         self._has_digests = False
-        found = []
-        for name in self.lists:
-            for entry in _entries(name):
-                self._has_digests |= SHA256.fullmatch(entry) is not None
-                found.append(_short(entry))
-        self._listed = np.unique(np.array(found, np.uint64))
+        self._listed = np.unique(np.fromiter(map(_short, self._entries()), np.uint64))
         if not len(self._listed):
             raise UserError(f"lists {', '.join(self.lists)} have no entry; give one a line")
 
@@ -73,11 +69,17 @@ class OptOut(Filter):
             measured["opted_out"] = [entry and Reject("opted_out", entry) for entry in measured["opted_out"]]
         return measured
 
+    def _entries(self) -> Iterator[str]:
+        for name in self.lists:
+            for entry in _entries(name):
+                self._has_digests |= SHA256.fullmatch(entry) is not None
+                yield entry
+
     def _names(self, image_id: str, image: Any, metadata: str) -> Iterator[str]:
         """All by which a list might name an image; its bytes are read last, and only where it matters."""
         yield image_id
-        if url := first_text(facts(metadata), self.url):
-            yield url
+        told = facts(metadata)
+        yield from filter(None, (first_text(told, [field]) for field in self.url))
         if self._has_digests:
             yield hashlib.sha256(image.read()).hexdigest()
 
@@ -96,7 +98,7 @@ def _short(entry: str) -> int:
 
 def _entries(name: str) -> Iterator[str]:
     try:
-        with Path(name).expanduser().open(encoding="utf-8") as file:
+        with Path(name).expanduser().open(encoding="utf-8-sig") as file:
             while line := file.readline(MAX_LINE):
                 if line.strip() and not line.startswith("#"):
                     yield line.strip()

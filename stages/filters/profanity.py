@@ -68,7 +68,7 @@ def _own_list(name: str) -> frozenset[str]:
         path = Path(name).expanduser()
         if path.stat().st_size > MAX_LIST_BYTES:
             raise UserError(f"words {name!r} is too large for a list of words; give one word a line")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f"words {name!r} cannot be read: {error}; give a text file") from error
     words = frozenset(line.strip().casefold() for line in lines if line.strip() and not line.startswith("#"))

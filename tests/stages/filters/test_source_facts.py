@@ -77,6 +77,21 @@ def test_an_image_goes_by_id_url_or_digest(tmp_path, entry, named):
     assert opted_out(tmp_path / "list.txt", [entry], mode="measure") == named
 
 
+def test_any_url_of_an_image_may_be_listed(tmp_path):
+    told = {"coco_url": "http://coco.org/1.jpg", "flickr_url": "http://flickr.com/1.jpg", "URL": None}
+    for url in (told["coco_url"], told["flickr_url"]):
+        assert opted_out(tmp_path / "list.txt", [url], metadata=json.dumps(told)) == Reject("opted_out", url)
+
+
+def test_a_byte_order_mark_is_no_part_of_an_entry(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes("\ufeff139\r\n140\r\n".encode())
+    stage = OptOut(lists=[str(path)])
+    stage.setup()
+    given = {"image_id": ["139", "14"], "image": [IMAGE] * 2, "metadata": ["{}"] * 2}
+    assert stage.process(given)["opted_out"] == [Reject("opted_out", "139"), None]
+
+
 def test_bytes_are_read_only_where_a_list_has_digests(tmp_path):
     assert opted_out(tmp_path / "list.txt", ["other"], image="no image") is None
     with pytest.raises(AttributeError):
