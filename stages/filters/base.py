@@ -88,4 +88,5 @@ class Filter(Stage):
         if value is None or isinstance(value, Reject) or bound.holds(value, threshold):
             return value
         shown = round(value, 4) if isinstance(value, float) else value
-        return Reject(bound.reason, shown, threshold)
+        # What lies out of bounds by less than that must not read as if it lay within.
+        return Reject(bound.reason, value if shown == threshold else shown, threshold)

@@ -50,3 +50,23 @@ def test_what_is_out_of_bounds_is_dropped(options: dict, caption: str | None, le
 def test_a_row_out_of_two_bounds_keeps_the_first_reason() -> None:
     found = Lengths(min_length=5, max_length=1).process({"caption": ["dog"]})
     assert found["length"] == [Reject("short", 3, 5)]
+
+
+class Shares(Filter):
+    """Number -> the number."""
+
+    reads = ("number",)
+    writes = {"share": float}
+    bounds = (AtMost("share", "max_share", "much"),)
+
+    max_share: float = 0.7
+
+    def measure(self, batch: Columns) -> Columns:
+        return {"share": batch["number"]}
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(0.7123456, 0.7123), (0.700001, 0.700001), (float("nan"), float("nan"))]
+)
+def test_a_value_beyond_its_threshold_is_shown_beyond_it(number: float, shown: float) -> None:
+    assert Shares().process({"number": [number, 0.7]}) == {"share": [Reject("much", shown, 0.7), 0.7]}
