@@ -1,8 +1,10 @@
 """Which member of a cluster of duplicates stays."""
 
+import math
 from typing import Any
 
 from schemas.columns import Columns
+from schemas.errors import UserError
 
 LARGEST = "largest"
 LOWEST_KEY = "lowest_key"
@@ -26,6 +28,8 @@ class ReadsForKeeper:
 def ranks(part: Columns, keep: str) -> list[float]:
     """How much speaks for each row; the highest of a cluster stays, of equal ones the lowest key.
 
+    Nothing speaks for a row without a number. Raises `UserError` for a column of something else.
+
     >>> ranks({"width": [640, 320], "height": [480, 240]}, "largest")
     [307200.0, 76800.0]
     """
@@ -33,4 +37,8 @@ def ranks(part: Columns, keep: str) -> list[float]:
         return [0.0] * len(part["key"])
     if keep == LARGEST:
         return [float(width * height) for width, height in zip(part["width"], part["height"], strict=True)]
-    return [float("-inf") if value is None else float(value) for value in part[keep]]
+    try:
+        numbers = [-math.inf if value is None else float(value) for value in part[keep]]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"keep names the column {keep}, whose values are no numbers: {error}") from error
+    return [-math.inf if math.isnan(number) else number for number in numbers]

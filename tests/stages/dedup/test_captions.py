@@ -8,6 +8,7 @@ import pytest
 from parts_of import run_in_parts
 
 from schemas.columns import Reject
+from schemas.errors import UserError
 from stages.dedup import minhash
 from stages.dedup.captions import ExactCaptions, MinHashCaptions
 from stages.dedup.components import Components
@@ -61,6 +62,19 @@ def test_the_keeper_follows_the_rule(keep, stays):
     out = run_in_parts(stage, columns(["a dog"] * 3, **further), 2)
     assert set(out["caption_cluster"]) == {stays}
     assert [isinstance(size, int) for size in out["caption_cluster_size"]].count(True) == 1
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+def test_nothing_speaks_for_what_has_no_number(order):
+    scores: list[Any] = [float("nan"), -5.0, None]
+    given = {"key": [f"k{i}" for i in order], "caption": ["a dog"] * 3, "score": [scores[i] for i in order]}
+    assert set(run_in_parts(ExactCaptions(keep="score"), given, 1)["caption_cluster"]) == {"k1"}
+
+
+@pytest.mark.parametrize("values", [["high", "low"], [[1.0], [2.0]]])
+def test_a_rule_by_what_is_no_number_is_the_users_mistake(values):
+    with pytest.raises(UserError, match="keep names the column score, whose values are no numbers"):
+        run_in_parts(ExactCaptions(keep="score"), columns(["a dog"] * 2, score=values), 2)
 
 
 def test_a_stage_reads_what_its_rule_goes_by():
