@@ -1,6 +1,7 @@
 """Concept balance over the noun phrases of all captions, as LLaVA's CC3M-595K was made."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -98,9 +99,9 @@ class ConceptBalance(GlobalStage):
         return filter(None, (self._phrase(caption, chunk, parse) for chunk in chunks))
 
     def _phrase(self, caption: str, chunk: Span, parse: Parse) -> str:
-        tokens = [i for i, start in enumerate(parse.starts) if chunk.start <= start < chunk.end]
+        tokens = range(bisect_left(parse.starts, chunk.start), bisect_left(parse.starts, chunk.end))
         while len(tokens) > 1 and not self.determiners and parse.tags[tokens[0]] == "DET":
-            tokens.pop(0)
+            tokens = tokens[1:]
         if not tokens:
             return ""
         if self.words == "lemma":
