@@ -25,7 +25,7 @@ TAGGED = named(d for d in INLINE if d.phrase[0])
 UNTAGGED = named(d for d in INLINE if not d.phrase[0])
 LISTS = named(d for d in DIALECTS.values() if d not in INLINE)
 
-SIZES = st.tuples(st.integers(60, 2000), st.integers(60, 2000)).filter(lambda s: max(s) < 4 * min(s))
+SIZES = st.builds(lambda w, ratio: (w, round(w * ratio)), st.integers(240, 2000), st.floats(0.26, 3.9))
 HOSTILE = st.text("ab 1,.;:|/\\\"'<>[](){}é\n", min_size=1, max_size=12).filter(str.strip)
 PHOTO = (640, 480)
 

@@ -44,8 +44,8 @@ def test_best_constant(truths: list[Box], threshold: float, best: float) -> None
     assert constant(truths, best_constant_box(truths, threshold), threshold) == pytest.approx(best)
 
 
-unit = st.integers(0, 24).map(lambda n: n / 24)
-sides = st.tuples(unit, unit).filter(lambda side: side[0] < side[1])
+ticks = st.lists(st.integers(0, 24), min_size=2, max_size=2, unique=True).map(sorted)
+sides = ticks.map(lambda ends: [end / 24 for end in ends])
 boxes = st.builds(lambda x, y: Box(x[0], y[0], x[1], y[1]), sides, sides)
 
 
