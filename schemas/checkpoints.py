@@ -15,6 +15,9 @@ CONTENT = {".jinja", ".json", ".model", ".safetensors", ".txt"}
 """Files that decide what a model says: weights, configuration, vocabulary, chat template. Other weights are
 pickles."""
 
+PROVENANCE = "gritmill.json"
+"""What our trainer writes beside a model: how it was made (`trainer/provenance.py`)."""
+
 COMMIT = re.compile("[0-9a-f]{40}")
 SECONDS = 5
 """How long the hub may take to answer before the cache does."""
@@ -64,6 +67,20 @@ def fetch(checkpoint: Checkpoint) -> Path:
 
     patterns = [f"*{suffix}" for suffix in sorted(CONTENT)]
     return Path(snapshot_download(checkpoint.source, revision=checkpoint.revision, allow_patterns=patterns))
+
+
+def dialect_of(folder: Path) -> str | None:
+    """Name of the dialect that a checkpoint was trained to write, if our trainer made it.
+
+    Raises `ValueError` where its `gritmill.json` does not say.
+    """
+    try:
+        made = json.loads((folder / PROVENANCE).read_bytes())
+    except FileNotFoundError:
+        return None
+    if not isinstance(made, dict) or not isinstance(made.get("dialect"), str):
+        raise ValueError(f"its {PROVENANCE} names no dialect")
+    return str(made["dialect"])
 
 
 def weights(

@@ -14,11 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from schemas.checkpoints import PROVENANCE
 from schemas.errors import UserError
 from schemas.training import Train
 from trainer.presets import presets
 
-FILE = "gritmill.json"
+FILE = PROVENANCE
 
 Provenance = dict[str, Any]
 """As above; JSON throughout."""

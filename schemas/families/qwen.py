@@ -1,12 +1,14 @@
 """Qwen-VL's processors for images alone, and the sizes that they give them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import transformers
 
-from schemas.dialects import Geometry, resized
+from schemas.dialects import STRETCH, Dialect, Geometry, resized
+from schemas.dialects.numbers import Coordinates
 
 
 def geometry(image_processor: Any) -> Geometry:
@@ -18,6 +20,14 @@ def geometry(image_processor: Any) -> Geometry:
         min_pixels=size["shortest_edge"],
         max_pixels=size["longest_edge"],
     )
+
+
+def shown(dialect: Dialect, image_processor: Any) -> Dialect:
+    """A dialect as this very processor's pictures need it."""
+    in_pixels = isinstance(dialect.numbers, Coordinates) and dialect.numbers.steps is None
+    if in_pixels or dialect.geometry == STRETCH:
+        return replace(dialect, geometry=geometry(image_processor))
+    return dialect
 
 
 class _ImagesOnly:

@@ -18,6 +18,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "reg": "<grounding><phrase>It</phrase>{region} is",
         "vqa": "Question: {question} Answer:",
     },
+    # Its instructions made of RefCOCO and Visual Genome.
+    "llava": {
+        "rec": (
+            "Please provide the bounding box coordinate of the region this sentence describes: {expression}"
+        ),
+        "reg": "Please provide a short description for this region: {region}",
+        "vqa": "{question}",
+    },
     "qwen2_vl": {"caption": "Describe this image."},
     "qwen2_5_vl": {
         "rec": "Locate {expression}, output its bbox coordinates using JSON format.",
@@ -33,6 +41,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 }
 """Slots are those of `prompts/tasks/`; `before` is the caption up to the phrase.
 
-Sources: the model cards of microsoft/Florence-2-large and microsoft/kosmos-2-patch14-224; QwenLM's
+Sources: the model cards of microsoft/Florence-2-large and microsoft/kosmos-2-patch14-224;
+llava_v1_5_mix665k.json of liuhaotian/LLaVA-Instruct-150K; QwenLM's
 cookbooks/spatial_understanding.ipynb (Qwen2.5-VL) and cookbooks/2d_grounding.ipynb (Qwen3-VL).
 """

@@ -1,18 +1,21 @@
 """Boxes that a vision-language model writes when it is asked for a phrase."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
+import prompts
 from schemas import checkpoints
 from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Reject, Span
+from schemas.dialects import DIALECTS
 from schemas.images import Image, decode
 from schemas.weights import Weights
 from stages.grounders.answering import Answer, Answerer, Asked
 from stages.grounders.base import Ground
-from stages.grounders.labellers import LABELLERS
+from stages.grounders.labellers import INSTRUCTIONS, LABELLERS
 from stages.local_models import (
     Device,
     Halving,
@@ -44,13 +47,14 @@ class PhraseAnswer(NamedTuple):
 
 
 class GenerativeGrounder(Ground):
-    """Noun chunks -> the boxes that Florence-2, Kosmos-2, Qwen2.5-VL or Qwen3-VL writes for them.
+    """Noun chunks -> the boxes that Florence-2, Kosmos-2, LLaVA, Qwen2.5-VL or Qwen3-VL writes for them.
 
     "a dog" asked as "<CAPTION_TO_PHRASE_GROUNDING>a dog" -> "a dog<loc_52><loc_332><loc_932><loc_774>" ->
     [GroundedBox(Span(0, 5), Box(.05, .33, .93, .77), 0.41, "Florence-2-base@a1b2c3...", "a dog")]
 
     Each phrase is a question of its own, in the words of the model's authors, so that no answer has to be
-    matched to a phrase by what it says. Kosmos-2 is told the caption up to the phrase, too.
+    matched to a phrase by what it says. Kosmos-2 is told the caption up to the phrase, too. A model
+    that `pipeline train` has made is asked as `pipeline eval` asks it, in words and dialect that it learnt.
 
     Such a model gives no scores. A box's is the geometric mean of the probabilities of the tokens with which
     its numbers were written: how sure the model was of this very box. The finer the numbers, the lower,
@@ -74,9 +78,14 @@ class GenerativeGrounder(Ground):
     grounder: Literal["generative"] = "generative"
     """Where the boxes come from."""
     model: str = Field(min_length=1)
-    """Hub id or folder of a Florence-2, Kosmos-2, Qwen2.5-VL or Qwen3-VL that transformers itself has."""
+    """Hub id or folder of a Florence-2, Kosmos-2, LLaVA, Qwen2.5-VL or Qwen3-VL that transformers itself has,
+    or of one that `pipeline train` has made."""
     model_revision: str | None = None
     """Commit, tag or branch on the hub; null for its main branch as it is when the run starts."""
+    dialect: str | None = None
+    """How the model spells boxes, one of `pipeline dialects`; null for what `pipeline train` has taught it,
+    else for what its family was trained to write. For checkpoints that were fine-tuned elsewhere to write
+    others."""
     floor: float = Field(default=0.0, ge=0, le=1)
     """Boxes that the model was less sure of are not kept at all."""
     max_new_tokens: int = Field(default=256, ge=8)
@@ -92,11 +101,19 @@ class GenerativeGrounder(Ground):
     _answered: Halving = PrivateAttr()
     _label: str = PrivateAttr()
 
+    @field_validator("dialect")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        if name is not None and name not in DIALECTS:
+            raise ValueError(f"there is no such dialect; there are: {', '.join(DIALECTS)}")
+        return name
+
     def problems(self) -> list[str]:
         return problems_of(self.model, self.model_revision, LABELLERS)
 
     def revision(self) -> dict[str, str]:
-        return revision_of(self.model, self.model_revision)
+        words = {"instructions": prompts.digest(INSTRUCTIONS)}
+        return revision_of(self.model, self.model_revision) | words
 
     def loads(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
@@ -111,7 +128,7 @@ class GenerativeGrounder(Ground):
         check_architecture(checkpoint, LABELLERS)
         family = LABELLERS[checkpoint.model_type]
         weights = load_model(checkpoint, "AutoModelForImageTextToText", dtype=getattr(torch, precision))
-        labeller = load_part(checkpoint, family.load)
+        labeller = load_part(checkpoint, partial(family.load, dialect=self.dialect))
         self._label = checkpoint.label
         self._answers = Answerer(family.mended(weights).to(device), labeller, device, self.max_new_tokens)
         self._answered = Halving(self.questions_at_once)

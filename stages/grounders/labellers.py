@@ -1,17 +1,20 @@
 """How families of generative models are asked for the boxes of a phrase, each in its own words.
 
-Words, picture and dialect are those with which the trainer asks them, too.
+Words, picture and dialect are those with which the trainer asks them, too. What it has trained itself is
+asked in the words that it learnt from (`prompts/tasks/rec.txt`), not in those of its family's authors.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import prompts
+from schemas import checkpoints
 from schemas.conversations import HUMAN, shielded, with_image
 from schemas.dialects import DIALECTS, Dialect
-from schemas.families import chat
+from schemas.expressions import as_definite
+from schemas.families import chat, llava
 from schemas.families.pictures import picture
 from schemas.families.words import WORDS
 from stages.grounders.phrases import fitted
@@ -26,6 +29,9 @@ Tensors = dict[str, Any]
 PHRASE_TOKENS = 64
 """More than any noun chunk has; longer phrases lose leading words."""
 
+INSTRUCTIONS = "tasks/rec"
+"""What a model of our trainer's is asked: the first that fits, as `pipeline eval` does."""
+
 CONTEXT_TOKENS = 128
 """Of the caption before the phrase, where a model is told it; the words nearest to the phrase."""
 
@@ -39,17 +45,23 @@ class Labeller(ABC):
     """Every box of an answer is the phrase's. Otherwise only those of its first group are: further ones
     belong to other words, that the model chose itself."""
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, dialect: Dialect, instructed: bool) -> None:
         self.processor = processor
+        self.dialect = dialect
+        """How its answers are read."""
+        self.instructed = instructed
+        """Asked with `INSTRUCTIONS`, not in the words of the family's authors."""
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """From a folder. Raises whatever is wrong with it."""
+    def load(cls, folder: Path, dialect: str | None = None) -> Self:
+        """From a folder; `dialect` by its name, None for that of the checkpoint. Raises whatever is wrong."""
         processor = cls.load_processor(folder)
         check_tokenizer(processor.tokenizer)
-        return cls(processor)
+        learnt = checkpoints.dialect_of(folder)
+        spelled = DIALECTS[dialect or learnt or cls.dialect_name]
+        return cls(processor, cls.shown(spelled, processor), instructed=learnt is not None)
 
     @classmethod
     def load_processor(cls, folder: Path) -> Any:
@@ -63,10 +75,10 @@ class Labeller(ABC):
         """A model as loaded, with what the library has wrong about the family put right."""
         return model
 
-    @property
-    def dialect(self) -> Dialect:
-        """How its answers are read."""
-        return DIALECTS[self.dialect_name]
+    @classmethod
+    def shown(cls, dialect: Dialect, processor: Any) -> Dialect:
+        """A dialect with the geometry of what this processor shows of an image."""
+        return dialect
 
     @property
     def end(self) -> str:
@@ -87,8 +99,21 @@ class Labeller(ABC):
 
     def question(self, phrase: str, before: str) -> str:
         """What the model is asked; `before` is the caption up to the phrase."""
-        words = {"phrase": phrase, "before": self._fitted(before, CONTEXT_TOKENS)}
-        return WORDS[self.model_type]["phrase_grounding"].format(**words)
+        if self.instructed:
+            return self.instruction(_instruction(phrase))
+        words = WORDS[self.model_type]
+        template = words.get("phrase_grounding", words["rec"])
+        return self.native(
+            template.format(phrase=phrase, expression=phrase, before=self._fitted(before, CONTEXT_TOKENS))
+        )
+
+    def native(self, text: str) -> str:
+        """A question in its authors' words as its processor takes it."""
+        return text
+
+    def instruction(self, text: str) -> str:
+        """One of ours."""
+        return self.native(text)
 
     @abstractmethod
     def inputs(self, images: Sequence["PILImage"], questions: Sequence[str]) -> Tensors:
@@ -170,6 +195,29 @@ class Kosmos2Labeller(DecoderLabeller):
     def ends(self) -> set[int]:
         return {*super().ends, self.processor.tokenizer.convert_tokens_to_ids("</object>")}
 
+    def instruction(self, text: str) -> str:
+        return f" Question: {text} Answer:"
+
+
+class LlavaLabeller(DecoderLabeller):
+    """`USER: <image>\nFind the dog in the image. ASSISTANT:` -> `[0.1,0.2,0.3,0.4]`, or its chat template.
+
+    The model `tiny` of our trainer is of this family.
+    """
+
+    model_type = "llava"
+    dialect_name = "shikra"
+
+    @property
+    def side(self) -> int:
+        return llava.side(self.processor)
+
+    def native(self, text: str) -> str:
+        asked = with_image(text, before=True)
+        if self.processor.chat_template:
+            return chat.rendered(self.processor, [chat.message(HUMAN, asked)])
+        return llava.QUESTION.format(asked)
+
 
 class QwenLabeller(DecoderLabeller):
     """A question in the chat format -> `[{"bbox_2d": [77, 119, 283, 391], "label": "a dog"}]`."""
@@ -182,19 +230,18 @@ class QwenLabeller(DecoderLabeller):
 
         return getattr(qwen, cls.processor_name).from_pretrained(folder, backend="pil")
 
-    @property
-    def dialect(self) -> Dialect:
+    @classmethod
+    def shown(cls, dialect: Dialect, processor: Any) -> Dialect:
         from schemas.families import qwen
 
-        return replace(super().dialect, geometry=qwen.geometry(self.processor.image_processor))
+        return qwen.shown(dialect, processor.image_processor)
 
     @property
     def end(self) -> str:
         return "<|im_end|>"
 
-    def question(self, phrase: str, before: str) -> str:
-        asked = with_image(super().question(phrase, before), before=True)
-        return chat.rendered(self.processor, [chat.message(HUMAN, asked)])
+    def native(self, text: str) -> str:
+        return chat.rendered(self.processor, [chat.message(HUMAN, with_image(text, before=True))])
 
 
 class Qwen25Labeller(QwenLabeller):
@@ -215,6 +262,14 @@ class Qwen3Labeller(QwenLabeller):
 
 LABELLERS: dict[str, type[Labeller]] = {
     labeller.model_type: labeller
-    for labeller in (Florence2Labeller, Kosmos2Labeller, Qwen25Labeller, Qwen3Labeller)
+    for labeller in (Florence2Labeller, Kosmos2Labeller, LlavaLabeller, Qwen25Labeller, Qwen3Labeller)
 }
 """By `model_type` of a checkpoint's config.json."""
+
+
+def _instruction(phrase: str) -> str:
+    """`Find the dog in the image.`; without an article, `Which region does "dogs" describe?`"""
+    definite = as_definite(phrase)
+    slot = "{definite}" if definite else "{expression}"
+    template = next(line for line in prompts.word_list(INSTRUCTIONS) if slot in line)
+    return template.format(definite=definite, expression=phrase)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from schemas.conversations import ASSISTANT
+from schemas.families import llava
+from schemas.families.words import WORDS
 from trainer.models.base import LLAMA_LINEARS
 from trainer.models.chat import templated
 from trainer.models.decoder import DecoderAdapter
@@ -15,8 +17,7 @@ class LlavaAdapter(DecoderAdapter):
     """`USER: <image>\\nWhere is the dog? ASSISTANT: [0.1,0.2,0.3,0.4]</s>`, or its chat template.
 
     The published processor would crop the picture; here the dialect's geometry decides, and the default
-    pads as LLaVA 1.5 was trained. Native words: its instructions made of
-    RefCOCO and Visual Genome (llava_v1_5_mix665k).
+    pads as LLaVA 1.5 was trained.
     """
 
     model_types: ClassVar[tuple[str, ...]] = ("llava",)
@@ -27,18 +28,11 @@ class LlavaAdapter(DecoderAdapter):
         "language": ("model.language_model.", "lm_head."),
     }
     lora_targets: ClassVar[tuple[str, ...]] = LLAMA_LINEARS
-
-    native: ClassVar[Mapping[str, str]] = {
-        "rec": (
-            "Please provide the bounding box coordinate of the region this sentence describes: {expression}"
-        ),
-        "reg": "Please provide a short description for this region: {region}",
-        "vqa": "{question}",
-    }
+    native: ClassVar[Mapping[str, str]] = WORDS["llava"]
 
     @property
     def side(self) -> int:
-        return int(self.processor.image_processor.crop_size["height"])
+        return llava.side(self.processor)
 
     def segments(self, turns: Turns) -> list[Segment]:
         if self.processor.chat_template:
@@ -46,6 +40,6 @@ class LlavaAdapter(DecoderAdapter):
         return [
             Segment(f" {text}{self.end}", True)
             if role == ASSISTANT
-            else Segment(f"USER: {text} ASSISTANT:", False)
+            else Segment(llava.QUESTION.format(text), False)
             for role, text in turns
         ]

@@ -1,12 +1,10 @@
 """Qwen2-VL, Qwen2.5-VL and Qwen3-VL: images keep their shape, at a size that depends on their pixels."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
-from schemas.dialects import STRETCH, Dialect
-from schemas.dialects.numbers import Coordinates
-from schemas.families.qwen import Qwen2_5_VLProcessor, Qwen2VLProcessor, Qwen3VLProcessor, geometry
+from schemas.dialects import Dialect
+from schemas.families.qwen import Qwen2_5_VLProcessor, Qwen2VLProcessor, Qwen3VLProcessor, shown
 from schemas.families.words import WORDS
 from trainer.models.base import LLAMA_LINEARS
 from trainer.models.chat import templated
@@ -32,10 +30,7 @@ class QwenAdapter(DecoderAdapter):
     """Loads what the checkpoint has for images."""
 
     def __init__(self, processor: Any, dialect: Dialect, max_length: int) -> None:
-        in_pixels = isinstance(dialect.numbers, Coordinates) and dialect.numbers.steps is None
-        if in_pixels or dialect.geometry == STRETCH:
-            dialect = replace(dialect, geometry=geometry(processor.image_processor))
-        super().__init__(processor, dialect, max_length)
+        super().__init__(processor, shown(dialect, processor.image_processor), max_length)
 
     @classmethod
     def load_processor(cls, source: str, **options: Any) -> Any:

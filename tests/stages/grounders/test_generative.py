@@ -403,9 +403,9 @@ def test_a_broken_checkpoint_is_one_sentence(name, new, tmp_path):
 
 
 def test_another_architecture_is_known_before_anything_loads(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    (tmp_path / "config.json").write_text('{"model_type": "paligemma"}')
     (problem,) = GenerativeGrounder(model=str(tmp_path)).problems()
-    assert "type 'llava', which is not supported; use one of type " + ", ".join(LABELLERS) in problem
+    assert "type 'paligemma', which is not supported; use one of type " + ", ".join(LABELLERS) in problem
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
