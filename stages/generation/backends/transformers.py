@@ -1,7 +1,6 @@
 """A local vision-language model of the transformers library, for captions of many images."""
 
 import asyncio
-import importlib.metadata
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -12,6 +11,7 @@ from schemas import checkpoints
 from schemas.checkpoints import Checkpoint
 from schemas.conversations import shielded
 from schemas.errors import UserError
+from schemas.families import chat
 from schemas.images import decode
 from schemas.weights import Weights
 from stages.generate import Generate
@@ -20,8 +20,8 @@ from stages.generation.calls import Caller
 from stages.generation.limits import Pace
 from stages.generation.request import ChatRequest
 from stages.generation.store import ReplyStore
+from stages.local_models import Device, chosen_device, chosen_precision, load_model, load_part, revision_of
 
-LIBRARIES = ("pillow", "tokenizers", "torch", "transformers")
 GATHERING = 0.02
 """Seconds in which requests come together before a batch begins."""
 
@@ -56,7 +56,7 @@ class TransformersGenerate(Generate):
     """Larger images are scaled down to this many pixels before the model's own processor gets them."""
     generation_batch: int = Field(default=8, ge=1)
     """Most replies that are generated at once."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where the model runs; auto takes the GPU if the worker has one."""
 
     def problems(self) -> list[str]:
@@ -70,11 +70,7 @@ class TransformersGenerate(Generate):
         return found
 
     def revision(self) -> dict[str, str]:
-        return {
-            **super().revision(),
-            "model": self._revision(),
-            **{name: _version(name) for name in LIBRARIES},
-        }
+        return super().revision() | revision_of(self.model, self.model_revision)
 
     def loads(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
@@ -94,25 +90,19 @@ class TransformersGenerate(Generate):
     def request_options(self, prompt: FewShot) -> dict[str, Any]:
         return {
             "model": self.model,
-            "model_revision": self._revision(),
+            "model_revision": revision_of(self.model, self.model_revision)["model"],
             "parameters": self.sampling,
             "max_side": self.max_side if self.image else 0,
         }
-
-    def _revision(self) -> str:
-        try:
-            return checkpoints.find(self.model, self.model_revision).revision
-        except (UserError, ModuleNotFoundError):  # `problems` or `packages` says so
-            return ""
 
 
 class LocalModel:
     """A loaded model; requests that come at the same time share a batch."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str, batch: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, device: Device, batch: int) -> None:
         self.checkpoint = checkpoint
         self.batch = batch
-        self.device = _device(device)
+        self.device = chosen_device(device)
         self.processor, self.model = _loaded(checkpoint, self.device)
         self._waiting: list[tuple[ChatRequest, asyncio.Future[Completion]]] = []
         self._running: asyncio.Task[None] | None = None
@@ -160,14 +150,7 @@ class LocalModel:
         except (OSError, ValueError) as error:
             raise Fault(str(error), reason="unreadable_image", again=False) from error
         messages = [_message(message) for message in request.messages]
-        # Not the processor's own method, which for some families asks for a video processor.
-        text = self.processor.tokenizer.apply_chat_template(
-            messages,
-            chat_template=self.processor.chat_template,
-            add_generation_prompt=True,
-            tokenize=False,
-        )
-        return _Prepared(request, text, pictures)
+        return _Prepared(request, chat.rendered(self.processor, messages), pictures)
 
     def _generate(self, rows: "list[_Prepared]") -> list[Completion]:
         import torch
@@ -217,7 +200,7 @@ def _alike(
     return list(groups.values())
 
 
-def _message(message: Any) -> dict[str, Any]:
+def _message(message: Any) -> chat.Message:
     text = message.text if message.role == "system" else shielded(message.text)
     parts: list[dict[str, str]] = [{"type": "text", "text": text}] if text else []
     if message.picture is not None:
@@ -227,27 +210,15 @@ def _message(message: Any) -> dict[str, Any]:
 
 def _loaded(checkpoint: Checkpoint, device: str) -> tuple[Any, Any]:
     import torch
-    import transformers
 
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        folder = checkpoints.fetch(checkpoint)
-        processor = _processor(folder)
-        model = transformers.AutoModelForImageTextToText.from_pretrained(
-            folder,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.bfloat16 if device == "cuda" else torch.float32,
-        )
-    except Exception as error:  # half a dozen libraries have a say in it, each with errors of its own
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise UserError(f"model {checkpoint.source!r} cannot be loaded: {reason}") from error
+    processor = load_part(checkpoint, _processor)
     if not getattr(processor, "chat_template", None):
         raise UserError(f"model {checkpoint.source!r} has no chat template; take one that is made for chats")
     processor.tokenizer.padding_side = "left"
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
-    return processor, model.eval().to(device)
+    dtype = getattr(torch, chosen_precision("auto", device))
+    return processor, load_model(checkpoint, "AutoModelForImageTextToText", dtype=dtype).to(device)
 
 
 def _processor(folder: Path) -> Any:
@@ -262,19 +233,3 @@ def _processor(folder: Path) -> Any:
         attributes = classmethod(lambda cls: ["image_processor", "tokenizer"])
         images_only: Any = type(base.__name__, (base,), {"get_attributes": attributes})
         return images_only.from_pretrained(folder, video_processor=None)
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _device(wanted: str) -> str:
-    import torch
-
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise UserError("device is cuda, but the worker sees no GPU; set device: auto, or gpus: 1")
-    return "cuda" if there and wanted != "cpu" else "cpu"

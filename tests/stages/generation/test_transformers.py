@@ -1,6 +1,7 @@
 """Local models: the real architectures, tiny and with random weights."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,32 @@ def test_a_model_without_chat_template_is_refused(tmp_path: Path, prompt: str) -
     model = tiny_vlms.llava(tmp_path / "plain")
     with pytest.raises(UserError, match="has no chat template"):
         stage(model, prompt, tmp_path / "replies")
+
+
+def cut(weights: Path) -> None:
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def without_one(weights: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(weights)
+    del tensors[next(name for name in tensors if "vision" in name)]
+    save_file(tensors, weights, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(cut, "a weight file is corrupt"), (without_one, "lacks 1 of its weights"), (Path.unlink, "OSError")],
+)
+def test_weights_that_are_not_all_there_are_one_sentence(
+    spoil: Callable[[Path], None], message: str, llava: Path, tmp_path: Path, prompt: str
+) -> None:
+    model = Path(shutil.copytree(llava, tmp_path / "spoilt"))
+    spoil(model / "model.safetensors")
+    with pytest.raises(UserError, match=message) as raised:
+        stage(model, prompt, tmp_path / "replies")
+    assert "\n" not in str(raised.value)
 
 
 def test_a_model_that_is_not_there_is_a_problem(prompt: str) -> None:
