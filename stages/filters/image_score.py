@@ -1,7 +1,6 @@
 """Drops images by the score of a model that you choose: aesthetic, nsfw, watermark."""
 
 import importlib.util
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PrivateAttr
@@ -11,10 +10,10 @@ from schemas.columns import Columns
 from schemas.errors import UserError
 from schemas.images import decode
 from schemas.weights import Weights
-from stages import local_models, weight_files
-from stages.filters import onnx_files
+from stages import local_models, onnx_files
 from stages.filters.base import AtLeast, AtMost, Filter
 from stages.filters.classifiers import Activation, Classifier, OnnxClassifier, TransformersClassifier
+from stages.weight_files import Sha256, WeightFile
 
 Triple = tuple[float, float, float]
 
@@ -36,6 +35,8 @@ class ImageScore(Filter):
     id or folder of a transformers checkpoint."""
     model_revision: str | None = None
     """Commit, tag or branch on the hub; null for its main branch as it is when the run starts."""
+    sha256: Sha256 | None = None
+    """Digest that an ONNX file must have; null takes it as it is."""
     label: str | int | None = None
     """The class whose score counts, by its name in the checkpoint or its number; null for the only one."""
     activation: Activation = "none"
@@ -58,6 +59,10 @@ class ImageScore(Filter):
     def is_onnx(self) -> bool:
         return self.model.endswith(".onnx")
 
+    @property
+    def _file(self) -> WeightFile:
+        return WeightFile("model", self.model, onnx_files.WANTED, self.sha256)
+
     def problems(self) -> list[str]:
         wanted = (
             {"onnxruntime": "onnx"} if self.is_onnx else {"torch": "grounders", "transformers": "grounders"}
@@ -70,7 +75,7 @@ class ImageScore(Filter):
             ]
         try:
             if self.is_onnx:
-                onnx_files.found(self.model)
+                self._file.digest()
             else:
                 checkpoints.find(self.model, self.model_revision)
         except UserError as error:
@@ -81,14 +86,14 @@ class ImageScore(Filter):
         if not self.is_onnx:
             return local_models.revision_of(self.model, self.model_revision)
         try:
-            digest = weight_files.digest(Path(self.model).expanduser())
-        except OSError:  # `problems` says so
+            digest = self._file.digest()
+        except UserError:  # `problems` says so
             digest = ""
         return {"model": digest, **onnx_files.versions("onnxruntime", "pillow")}
 
     def loads(self) -> list[Weights]:
         if self.is_onnx:
-            return [weight_files.weights(self.model)]
+            return [self._file.weights()]
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def setup(self) -> None:
@@ -96,7 +101,7 @@ class ImageScore(Filter):
 
         if self.is_onnx:
             self._classifier = OnnxClassifier(
-                onnx_files.session(onnx_files.found(self.model), self.device, self.cpus),
+                onnx_files.session(self._file, self.device, self.cpus),
                 self.label,
                 self.activation,
                 self.side,

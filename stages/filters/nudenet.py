@@ -12,7 +12,8 @@ from schemas.columns import Columns
 from schemas.images import decode
 from schemas.weights import Weights
 from stages.filters.base import AtMost, Filter
-from stages.filters.onnx_files import Device, session, versions
+from stages.onnx_files import Device, session, versions
+from stages.weight_files import WeightFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -87,7 +88,8 @@ class NudeNet(Filter):
         return [Weights("nudenet", "package", versions("nudenet").get("nudenet", ""))]
 
     def setup(self) -> None:
-        self._session = session(_weights(), self.device, self.cpus)
+        file = WeightFile("model", str(_weights()), "the package nudenet as it was released", None)
+        self._session = session(file, self.device, self.cpus)
 
     def measure(self, batch: Columns) -> Columns:
         scores = [self._scores(decode(image.read(), at_least=self.side)) for image in batch["image"]]

@@ -11,7 +11,7 @@ from schemas.columns import Columns
 from schemas.images import decode
 from schemas.weights import Weights
 from stages.filters.base import AtMost, Filter
-from stages.filters.onnx_files import versions
+from stages.onnx_files import versions
 
 
 class TextArea(Filter):

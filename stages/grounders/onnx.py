@@ -1,7 +1,6 @@
 """Boxes from a closed-set detector in an ONNX file, matched to noun chunks by the names of its classes."""
 
 import hashlib
-import importlib.metadata
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,8 @@ from schemas.errors import UserError
 from schemas.images import decode
 from schemas.weights import Weights
 from stages.grounders.labelled import Ambiguous, LabelGrounder, LabelledBox, matches
-from stages.grounders.yolox import Detector, load
+from stages.grounders.yolox import Detector
+from stages.onnx_files import WANTED, Device, session, versions
 from stages.weight_files import Sha256, WeightFile
 
 COCO = "coco_classes"
@@ -52,7 +52,7 @@ class OnnxGrounder(LabelGrounder):
     """What to do where it is not clear which boxes are meant, such as "a dog" among three: `drop` the
     chunk, give it `all` of the class, or the `largest`, as many as it says. All boxes of `floor` or more
     count, so raise that to what you take for certain (0.4, say) before you choose other than `all`."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where the model runs; auto takes a GPU if onnxruntime has one. `cuda` needs gpus: 1."""
 
     _detector: Detector = PrivateAttr()
@@ -67,21 +67,21 @@ class OnnxGrounder(LabelGrounder):
         return []
 
     def revision(self) -> dict[str, str]:
-        versions = {name: _version(name) for name in ("onnxruntime", "pillow")}
         try:
             names = hashlib.sha256("\n".join(self._names()).encode()).hexdigest()[:16]
             found = {"model": self._file.label(), "classes": names}
         except UserError:  # `problems` says so
             found = {}
-        return super().revision() | found | versions
+        return super().revision() | found | versions("onnxruntime", "pillow")
 
     def loads(self) -> list[Weights]:
         return [self._file.weights()]
 
     def setup(self) -> None:
         self._label = self._file.label()
+        loaded = session(self._file, self.device, self.cpus)
         try:
-            self._detector = load(self._file.read(), self._names(), self.device, max(1, int(self.cpus)))
+            self._detector = Detector(loaded, self._names())
         except UserError as error:
             raise UserError(f"{self._file}: {error}") from error
 
@@ -109,7 +109,7 @@ class OnnxGrounder(LabelGrounder):
 
     @property
     def _file(self) -> WeightFile:
-        return WeightFile("model", self.model, "the path of an ONNX file", self.sha256)
+        return WeightFile("model", self.model, WANTED, self.sha256)
 
     def _names(self) -> list[str]:
         if self.classes is None:
@@ -125,10 +125,3 @@ class OnnxGrounder(LabelGrounder):
         if not names:
             raise UserError(f"classes {self.classes!r} is empty; give one name a line")
         return names
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return ""

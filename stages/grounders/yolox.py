@@ -34,7 +34,8 @@ class Detector:
     """A loaded model and the names of its classes."""
 
     def __init__(self, session: Any, classes: Sequence[str]) -> None:
-        [given] = session.get_inputs()
+        """Raises `UserError` for a model that is none, whose text goes on after "model ...: "."""
+        given = _image_input(session)
         self._session = session
         self._classes = classes
         self._input = given.name
@@ -162,36 +163,15 @@ def rounded(box: Box) -> Box:
     return Box(*(round(v, 6) for v in box))
 
 
-def load(weights: bytes, classes: Sequence[str], device: str, threads: int) -> Detector:
-    """The detector that an ONNX file holds; `device` is auto, cpu or cuda.
-
-    Raises `UserError`, whose text goes on after "model ...: ", where it is none or the device is not there.
-    """
-    import onnxruntime as ort
-
-    available = ort.get_available_providers()
-    gpu = ["CUDAExecutionProvider"] if device != "cpu" and "CUDAExecutionProvider" in available else []
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised; its log would only repeat it
-    try:
-        # From the bytes that were hashed. So it cannot read other files that the model may name, either.
-        session = ort.InferenceSession(weights, options, providers=[*gpu, "CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no class in common
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"onnxruntime cannot load it, {reason}; give a whole ONNX file") from error
-    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-        raise UserError(
-            "device is cuda, but onnxruntime has no CUDA here; pip install onnxruntime-gpu in place of "
-            "onnxruntime, see that the worker has a GPU, or set device: auto"
-        )
-    inputs = [(given.shape, given.type) for given in session.get_inputs()]
-    if len(inputs) != 1 or not _is_image(*inputs[0]):
-        raise UserError(
-            f"it takes {inputs}, not one image [N, 3, height, width] with a height and width that are fixed "
-            f"and multiples of {STRIDES[-1]}; export YOLOX with tools/export_onnx.py"
-        )
-    return Detector(session, classes)
+def _image_input(session: Any) -> Any:
+    inputs = session.get_inputs()
+    if len(inputs) == 1 and _is_image(inputs[0].shape, inputs[0].type):
+        return inputs[0]
+    raise UserError(
+        f"it takes {[(given.shape, given.type) for given in inputs]}, not one image [N, 3, height, width] "
+        f"with a height and width that are fixed and multiples of {STRIDES[-1]}; export YOLOX with "
+        "tools/export_onnx.py"
+    )
 
 
 def _is_image(shape: list[int | str | None], dtype: str) -> bool:

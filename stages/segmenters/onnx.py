@@ -1,7 +1,6 @@
 """Masks from SAM or SAM 2 as two ONNX files, an encoder for the image and a decoder for the boxes."""
 
 import hashlib
-import importlib.metadata
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +8,7 @@ from pydantic import PrivateAttr
 
 from schemas.errors import UserError
 from schemas.weights import Weights
+from stages.onnx_files import Device, session, versions
 from stages.segmenters.base import Segment
 from stages.segmenters.canvas import Array, Canvas
 from stages.weight_files import Sha256, WeightFile
@@ -44,7 +44,7 @@ class OnnxSegmenter(Segment):
     decoder_sha256: Sha256 | None = None
     """Digest that the decoder's file must have. The first digits of one made of both are in `model` of every
     mask."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where the model runs; auto takes a GPU if onnxruntime has one. `cuda` needs gpus: 1."""
 
     _encoder: Any = PrivateAttr()
@@ -59,9 +59,8 @@ class OnnxSegmenter(Segment):
 
     def revision(self) -> dict[str, str]:
         try:
-            versions = {name: importlib.metadata.version(name) for name in ("onnxruntime", "pillow")}
-            return {"model": self._both(), **versions}
-        except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
+            return {"model": self._both(), **versions("onnxruntime", "pillow")}
+        except UserError:  # `problems` says so
             return {}
 
     def loads(self) -> list[Weights]:
@@ -69,7 +68,7 @@ class OnnxSegmenter(Segment):
 
     def setup(self) -> None:
         self._label = self._both()
-        self._encoder, self._decoder = map(self._session, self._files)
+        self._encoder, self._decoder = (session(file, self.device, self.cpus) for file in self._files)
         side = self._side()
         self._check_decoder()
         # Only SAM 2 hands finer features on to its decoder; it stretches images, SAM pads them.
@@ -116,28 +115,6 @@ class OnnxSegmenter(Segment):
         encoder, decoder = self._files
         digest = hashlib.sha256((encoder.digest() + decoder.digest()).encode()).hexdigest()
         return f"{encoder.path().name}@{digest[:12]}"
-
-    def _session(self, file: WeightFile) -> Any:
-        import onnxruntime as ort
-
-        available = ort.get_available_providers()
-        gpu = [name for name in ("CUDAExecutionProvider",) if self.device != "cpu" and name in available]
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = max(1, int(self.cpus))
-        options.log_severity_level = 4  # what goes wrong is raised; its log would only repeat it
-        try:
-            session = ort.InferenceSession(file.read(), options, providers=[*gpu, "CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no class in common
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{file} cannot be loaded by onnxruntime, {reason}; give a whole ONNX file"
-            ) from error
-        if self.device == "cuda" and not set(gpu) & set(session.get_providers()):
-            raise UserError(
-                "device is cuda, but onnxruntime has no CUDA here; pip install onnxruntime-gpu in place of "
-                "onnxruntime, see that the worker has a GPU, or set device: auto"
-            )
-        return session
 
     def _side(self) -> int:
         shapes = [given.shape for given in self._encoder.get_inputs()]

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from schemas.boxes import Box
 from schemas.columns import Columns, GroundedBox, Parse, Span
 from schemas.errors import UserError
 from stages.grounders.onnx import OnnxGrounder
-from stages.grounders.yolox import anchors, letterbox, load
+from stages.grounders.yolox import Detector, anchors, letterbox
+from stages.onnx_files import session
+from stages.weight_files import WeightFile
 
 CLASSES = ("dog", "cat")
 # Stride 8, row 2, column 3: centre (3.5, 2.25) * 8 = (28, 18), size exp(ln 2, ln 4) * 8 = (16, 32).
@@ -74,6 +77,10 @@ def classes(tmp_path: Path) -> Path:
     path = tmp_path / "classes.txt"
     path.write_text("dog\n\n  cat \n", encoding="utf-8")
     return path
+
+
+def detector(model: Path, classes: Sequence[str] = CLASSES) -> Detector:
+    return Detector(session(WeightFile("model", str(model), "", None), "cpu", 1), classes)
 
 
 def grounder(model: Path, classes: Path | None, **options: Any) -> OnnxGrounder:
@@ -141,7 +148,7 @@ def test_a_box_by_hand(
 ) -> None:
     output = decoded_anchors(2, DOG_IN_PIXELS) if is_decoded else raw_anchors(2, DOG)
     model = save_yolox(tmp_path / "tiny.onnx", output, half=half)
-    [found] = load(model.read_bytes(), CLASSES, "cpu", 1).detect([plain(*size)], 0.05, 0.65)
+    [found] = detector(model).detect([plain(*size)], 0.05, 0.65)
     [dog] = found
     assert dog.label == "dog" and not dog.crowd
     assert dog.score == pytest.approx(0.9 * 0.8, abs=2e-3 if half else 1e-6)
@@ -166,9 +173,9 @@ def test_nms_is_by_class(tmp_path: Path) -> None:
         (45, (0.5, 0.25, 1.0, 1.0, 0.9, 0.5, 0.1)),  # another dog
     ]
     model = save_yolox(tmp_path / "tiny.onnx", raw_anchors(2, *written))
-    detector = load(model.read_bytes(), CLASSES, "cpu", 1)
+    loaded = detector(model)
     labels = {
-        max_iou: [(one.label, one.score) for one in detector.detect([plain(64, 64)], 0.05, max_iou)[0]]
+        max_iou: [(one.label, one.score) for one in loaded.detect([plain(64, 64)], 0.05, max_iou)[0]]
         for max_iou in (0.65, 1.0)
     }
     apart = [("dog", 0.72), ("cat", 0.54), ("dog", 0.45)]
@@ -231,9 +238,9 @@ def test_numbers_that_are_none_fail_the_row(tmp_path: Path, classes: Path) -> No
     ("name", "data", "message"),
     [
         ("gone.onnx", None, "is no file that can be read; give the path of an ONNX file"),
-        ("empty.onnx", b"", "onnxruntime cannot load it"),
-        ("text.onnx", b"<html>not found</html>", "onnxruntime cannot load it"),
-        ("cut.onnx", "cut", "onnxruntime cannot load it"),
+        ("empty.onnx", b"", "cannot be loaded by onnxruntime"),
+        ("text.onnx", b"<html>not found</html>", "cannot be loaded by onnxruntime"),
+        ("cut.onnx", "cut", "cannot be loaded by onnxruntime"),
         ("grey.onnx", "grey", "not one image [N, 3, height, width] with a height and width that are fixed"),
         ("moving.onnx", "moving", "not one image [N, 3, height, width]"),
         (
@@ -334,12 +341,12 @@ def test_measured_on_real_photographs(yolox_nano: Path, coco_mini: Path) -> None
     from a score of 0.1, 0.321 and 0.666 from 0.3. The floors lie a little under.
     """
     columns = annotated(coco_mini)
-    detector = load(yolox_nano.read_bytes(), prompts.word_list("coco_classes"), "cpu", 1)
+    loaded = detector(yolox_nano, prompts.word_list("coco_classes"))
     questions: list[Question] = []
     candidates: list[list[GroundedBox]] = []
     for row, (reference, drawn) in enumerate(zip(columns["image"], columns["annotations"], strict=True)):
         with Image.open(reference.uri) as photo:
-            [found] = detector.detect([photo.convert("RGB")], 0.05, 0.65)
+            [found] = loaded.detect([photo.convert("RGB")], 0.05, 0.65)
         spans = {label: Span(i, i + 1) for i, label in enumerate(prompts.word_list("coco_classes"))}
         candidates.append([GroundedBox(spans[f.label], f.box, f.score, "", f.label) for f in found])
         for label, span in spans.items():
