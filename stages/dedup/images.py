@@ -103,8 +103,10 @@ class PerceptualImages(DeduplicateImages):
 
     def join_near(self, features: Features, components: Components) -> None:
         hashes = np.array(features).view(np.uint64)
+        for a, b in perceptual.neighbours(hashes, self.radius):
+            components.join(a, b)
         for queries in [hashes, perceptual.mirrored(hashes)] if self.mirrored else [hashes]:
-            for a, b in perceptual.near_pairs(queries, hashes, self.radius):
+            for a, b in perceptual.near_pairs(queries, hashes, self.radius, components.all):
                 components.join(a, b)
 
     def nearness(self, feature: bytes, keeper: bytes) -> float:

@@ -7,7 +7,7 @@ moves less under a crop; and a coefficient is held against zero and not against 
 hash of the mirrored image follows from the hash itself. Measured in `tests/bench/planted_duplicates.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,9 @@ _FREQUENCIES = 17
 # not turn into a bit by the rounding of one processor or another.
 _SILENT = 48.0
 _MOST_SILENT = BITS // 2
+
+_CROWD = 32  # members that make it worth while to look where a group begins and ends
+_NEXT = 8
 
 _CHUNK = 16
 _CHUNKS = BITS // _CHUNK
@@ -75,12 +78,16 @@ def distance(a: Hashes, b: Hashes) -> Numbers:
     return np.bitwise_count(a ^ b).sum(axis=-1, dtype=np.int64)
 
 
-def near_pairs(queries: Hashes, hashes: Hashes, radius: int = RADIUS) -> Iterator[tuple[Numbers, Numbers]]:
+def near_pairs(
+    queries: Hashes, hashes: Hashes, radius: int = RADIUS, groups: Callable[[], Numbers] | None = None
+) -> Iterator[tuple[Numbers, Numbers]]:
     """Row numbers (i, j) with `queries[i]` within `radius` bits of `hashes[j]`, in blocks, each once.
 
     Multi-index hashing (Norouzi et al., 2012): of 8 chunks of 16 bits, one must differ in an eighth of
     the radius at most, so only hashes which agree in a chunk, but for so many bits, are compared. Holds
-    some 60 bytes a hash, and a block of pairs. Raises `ValueError` above `MAX_RADIUS`.
+    some 60 bytes a hash, and a block of pairs. Where queries and hashes are the same rows, `groups` may give
+    each row's group: of large ones, such as ten thousand covers of one series, no two members are compared.
+    Raises `ValueError` above `MAX_RADIUS`.
     """
     if not 0 <= radius <= MAX_RADIUS:
         raise ValueError(f"a radius of {radius} is not between 0 and {MAX_RADIUS}")
@@ -88,14 +95,12 @@ def near_pairs(queries: Hashes, hashes: Hashes, radius: int = RADIUS) -> Iterato
     # Half of a hash is enough to tell nearly all that are not near, and lies closer together.
     half_queries, half_hashes = np.ascontiguousarray(queries[:, 0]), np.ascontiguousarray(hashes[:, 0])
     for chunk in range(_CHUNKS):
-        keys = _chunk(hashes, chunk)
-        order = np.argsort(keys, kind="stable")
-        starts = np.searchsorted(keys[order], np.arange(2**_CHUNK + 1))
+        buckets = _Buckets(_chunk(hashes, chunk), groups() if groups else None)
         asked = _chunk(queries, chunk)
         for flip in flips:
-            wanted = asked ^ flip
-            for i, j in _expanded(starts[wanted], starts[wanted + 1]):
-                j = order[j]
+            rows, starts, ends = buckets.ranges(asked ^ flip)
+            for i, j in _expanded(starts, ends):
+                i, j = rows[i], buckets.order[j]
                 near = np.bitwise_count(half_queries[i] ^ half_hashes[j]) <= radius
                 i, j = i[near], j[near]
                 differ = queries[i] ^ hashes[j]
@@ -103,6 +108,49 @@ def near_pairs(queries: Hashes, hashes: Hashes, radius: int = RADIUS) -> Iterato
                 i, j, differ = i[near], j[near], differ[near]
                 first = _first_chunk(differ, radius // _CHUNKS) == chunk
                 yield i[first], j[first]
+
+
+def neighbours(hashes: Hashes, radius: int) -> Iterator[tuple[Numbers, Numbers]]:
+    """Some of the pairs of `near_pairs`, in little time: of hashes that are neighbours when sorted."""
+    for chunk in range(_CHUNKS):
+        order = np.lexsort((hashes[:, chunk * 2 // _CHUNKS], _chunk(hashes, chunk)))
+        for step in range(1, _NEXT + 1):
+            i, j = order[:-step], order[step:]
+            near = distance(hashes[i], hashes[j]) <= radius
+            yield i[near], j[near]
+
+
+class _Buckets:
+    """Hashes by the value of a chunk, and those of a group together."""
+
+    def __init__(self, keys: Numbers, groups: Numbers | None) -> None:
+        is_crowd = np.zeros(0, bool) if groups is None else np.bincount(groups)[groups] >= _CROWD
+        self._groups = groups if is_crowd.any() else None
+        by = (keys,) if self._groups is None else (self._groups, keys)
+        self.order = np.lexsort(by)
+        self._starts = np.searchsorted(keys[self.order], np.arange(2**_CHUNK + 1))
+        if self._groups is not None:
+            self._crowd, self._others = np.flatnonzero(is_crowd), np.flatnonzero(~is_crowd)
+            self._places = self._place(keys, self._groups)[self.order]
+
+    def ranges(self, wanted: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        """(row, start, end) in `order` of what each row is compared with, by the key that it wants."""
+        starts, ends = self._starts[wanted], self._starts[wanted + 1]
+        if self._groups is None:
+            return np.arange(len(wanted)), starts, ends
+        others, crowd = self._others, self._crowd
+        own = self._place(wanted[crowd], self._groups[crowd])
+        first, last = np.searchsorted(self._places, own), np.searchsorted(self._places, own, "right")
+        # Those of a crowd with what lies before their own group, and with what lies after it.
+        return (
+            np.concatenate([others, crowd, crowd]),
+            np.concatenate([starts[others], starts[crowd], last]),
+            np.concatenate([ends[others], first, ends[crowd]]),
+        )
+
+    @staticmethod
+    def _place(keys: Numbers, groups: Numbers) -> Numbers:
+        return keys << 40 | groups
 
 
 def _expanded(starts: Numbers, ends: Numbers) -> Iterator[tuple[Numbers, Numbers]]:

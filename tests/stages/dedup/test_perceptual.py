@@ -7,6 +7,8 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from pipeline.sources.scenes import ScenesSource, draw
+from stages.dedup.components import Components
+from stages.dedup.images import PerceptualImages
 from stages.dedup.perceptual import (
     MAX_RADIUS,
     RADIUS,
@@ -102,6 +104,33 @@ def test_pairs_are_those_of_an_exhaustive_search(radius):
     assert len(found) == len(set(found))
     assert set(found) == expected
     assert len(expected) > len(queries) or radius == 0
+
+
+def near_one(count, most, seed):
+    """Hashes that differ from one in up to so many bits."""
+    rng = np.random.default_rng(seed)
+    centre = rng.integers(0, 2, 128, np.uint8)
+    flips = rng.random((count, 128)).argsort(axis=1) < rng.integers(0, most + 1, (count, 1))
+    return np.packbits(centre ^ flips, axis=1).view(np.uint64)
+
+
+@pytest.mark.parametrize("most", [6, 14, 22])
+@pytest.mark.parametrize("radius", [3, 7, 15, 18])
+def test_components_are_those_of_all_pairs(radius, most):
+    hashes = np.concatenate([near_one(150, most, seed) for seed in range(5)])
+    apart = np.array([distance(one, hashes) for one in hashes])
+    expected, found = Components(len(hashes)), Components(len(hashes))
+    expected.join(*np.nonzero(apart <= radius))
+    PerceptualImages(radius=radius, mirrored=False).join_near(hashes.view(np.uint8), found)
+    assert found.all().tolist() == expected.all().tolist()
+
+
+def test_a_crowd_of_near_images_ends_in_good_time():
+    hashes = np.unique(near_one(10_000, 8, 0), axis=0)
+    assert len(hashes) > 7_000
+    components = Components(len(hashes))
+    PerceptualImages().join_near(hashes.view(np.uint8), components)
+    assert len(set(components.all().tolist())) == 1
 
 
 def test_no_hashes_have_no_pairs():
