@@ -26,7 +26,8 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
-	for name in noun_chunks engine_share shard_writing resume_startup memory curation scale \
+	for name in noun_chunks engine_share shard_writing resume_startup memory curation \
+	  "curation_scale --rows 100000" scale \
 	  loader view step_time generation honest_loop gpu_kosmos2; do \
 	  $(BIN)/python -m tests.bench.$$name || exit 1; done
 

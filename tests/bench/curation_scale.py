@@ -133,8 +133,9 @@ def datatrove(folder: Path, operation: str) -> None:
     )
     from datatrove.pipeline.dedup.minhash import MinhashConfig
 
-    # 14 buckets of 8 hashes are its own, for a similarity of about 0.75; words, as it knows no characters.
-    settings = MinhashConfig(n_grams=3, num_buckets=14, hashes_per_bucket=8)
+    # It knows words only, and takes for near what shares a bucket: of 11 by 11 hashes, from (1/11)**(1/11),
+    # a similarity of 0.80, up.
+    settings = MinhashConfig(n_grams=3, num_buckets=11, hashes_per_bucket=11)
     run([reader, MinhashDedupSignature(output_folder=f"{out}/signatures", config=settings)])
     buckets = MinhashDedupBuckets(f"{out}/signatures", f"{out}/buckets", config=settings)
     run([buckets], tasks=settings.num_buckets)
