@@ -184,10 +184,13 @@ def _shown(found: Measured) -> tuple[float, float, float, bool]:
     if all(value.is_integer() for value, _ in counts):
         low, high = math.floor(low) - 0.5, math.ceil(high) + 0.5
         return low, high, math.ceil((high - low) / _MEASURED_BARS), False
+    if low == high:  # a bar in the middle, not one as wide as what it measures never gets
+        pad = abs(low) / 20 or 0.5
+        return low - pad, high + pad, 2 * pad / _MEASURED_BARS, False
     is_log = counts[0][0] > 0 and high > _WIDE * low > 0
     if is_log:
         low, high = math.log10(low), math.log10(high)
-    return low, high, (high - low) / _MEASURED_BARS or 1.0, is_log
+    return low, high, (high - low) / _MEASURED_BARS, is_log
 
 
 def concepts(counts: Mapping[str, int], coverage: float) -> Chart:

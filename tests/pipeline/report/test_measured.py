@@ -109,6 +109,14 @@ def test_values_of_many_sizes_are_drawn_in_powers_of_ten() -> None:
     assert 50 < middle < 60.5
 
 
+@pytest.mark.parametrize("value", [0.75, -2.5, 1e-9])
+def test_one_value_is_a_narrow_bar(value: float) -> None:
+    found = Measured("check", "share", [], Counter({value: 999, 0.25: 1}))
+    [place] = [place for place, _, rows in charts.measurement(found).rows if rows == "999"]
+    low, high = map(float, place.split(" to "))
+    assert low <= value <= high and high - low < 0.01 * abs(value)
+
+
 def test_no_more_bars_than_fit_whatever_was_measured() -> None:
     many = Counter({float(value): 1 for value in range(1, 5000)})
     assert len(charts.measurement(Measured("check", "pixels", [], many, Counter())).rows) <= 33
