@@ -59,6 +59,8 @@ class FinishedSource(WebdatasetSource):
     """
 
     type: Literal["finished"] = "finished"  # type: ignore[assignment]
+    images: list[str] = ["jpg", "png", "webp", "gif", "bmp", "tiff"]
+    """Extensions of images, all that a run gives."""
     carry: list[Kind] | None = Field(default=None, min_length=1)
     """What is taken over: `boxes` with their referring expressions, the `masks` of them, the `checks` that
     they went through, `conversations` with where they came from. null takes all that the first records of

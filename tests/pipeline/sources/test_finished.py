@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.output.formats import EXTENSIONS
 from pipeline.progress import Progress
 from pipeline.recipes import RecipeError, load_recipe
 from pipeline.run import run
@@ -108,6 +109,18 @@ def test_a_run_read_and_written_again_is_the_same(stages, fields, write_recipe, 
         boxes = [box for record in before.values() for box in record["boxes"]]
         assert {passed for box in boxes for passed in box["checks"].values()} == {True, False}
     same_but_for_the_source(before, records(again))
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS.values())
+def test_images_of_every_format_are_found(extension, write_recipe, tmp_path):
+    stages = [f"image_check: {{formats: [{', '.join(EXTENSIONS)}]}}"]
+    for i in range(6):
+        Image.new("RGB", (64, 64), (i, 0, 0)).save(tmp_path / f"{i}.{extension}")
+        (tmp_path / f"{i}.txt").write_text("a dog")
+    source = f"type: folder, path: {tmp_path}"
+    first = made(write_recipe, source, stages, "first")
+    again = made(write_recipe, f"type: finished, shards: {first}/data/*.tar", stages, "again")
+    same_but_for_the_source(records(first), records(again))
 
 
 def test_long_keys_are_those_of_the_run(write_recipe, tmp_path):
