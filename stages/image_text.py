@@ -56,13 +56,14 @@ class ImageTextStage(Stage):
 
     def setup(self) -> None:
         import torch
-        from transformers import AutoProcessor
 
+        # No more threads than cores held, or workers that share cores wait for each other.
+        torch.set_num_threads(max(1, int(self.cpus)))
         checkpoint = checkpoints.find(self.model, self.model_revision)
         local_models.check_architecture(checkpoint, TYPES)
         device = local_models.chosen_device(self.device)
         precision = getattr(torch, local_models.chosen_precision(self.precision, device))
-        self._processor = local_models.load_part(checkpoint, AutoProcessor.from_pretrained)
+        self._processor = local_models.load_part(checkpoint, local_models.processor)
         local_models.check_tokenizer(self._processor.tokenizer)
         self._model = local_models.load_model(checkpoint, "AutoModel").to(device, precision)
         self._halving = local_models.Halving(self.batch_size)

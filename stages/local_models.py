@@ -123,6 +123,20 @@ def load_part(checkpoint: Checkpoint, load: Callable[[Path], T]) -> T:
         raise UserError(f"model {checkpoint.source!r} cannot be loaded: {_one_line(error)}") from error
 
 
+def image_processor(folder: Path) -> Any:
+    """A checkpoint's, for `load_part`. By Pillow everywhere: torchvision's resizing gives other numbers."""
+    import transformers
+
+    return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+
+
+def processor(folder: Path) -> Any:
+    """The same with the tokenizer."""
+    import transformers
+
+    return transformers.AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+
+
 def check_tokenizer(tokenizer: Any) -> None:
     """Raises `ValueError` for one without vocabulary, as transformers loads it where files are missing."""
     if not set(tokenizer("a dog", add_special_tokens=False)["input_ids"]) - {tokenizer.unk_token_id}:

@@ -22,7 +22,12 @@ FALSE, TRUE = "False", "True"
 
 def mistakes(code: str) -> Iterator[str]:
     """Every line of Python that could let a file run code, with what is wrong with it."""
-    for node in ast.walk(ast.parse(code)):
+    nodes = list(ast.walk(ast.parse(code)))
+    called_ones = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    for node in nodes:
+        is_loader = isinstance(node, ast.Attribute) and node.attr == "from_pretrained"
+        if is_loader and id(node) not in called_ones and "Auto" in ast.unparse(node):
+            yield f"{node.lineno}: {ast.unparse(node)} is handed on, with trust_remote_code open"
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
             names = [module] if module else [alias.name for alias in node.names]
@@ -62,6 +67,7 @@ def mistakes(code: str) -> Iterator[str]:
         "AutoTokenizer.from_pretrained(folder, trust_remote_code=True)",
         "AutoModel.from_pretrained(folder, trust_remote_code=False)",
         "getattr(transformers, name).from_pretrained(folder, trust_remote_code=False)",
+        "load_part(checkpoint, AutoProcessor.from_pretrained)",
         "eval(text)",
     ],
 )

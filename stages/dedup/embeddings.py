@@ -48,13 +48,8 @@ class ImageTower:
     """The part of a model that turns images into vectors. Raises `UserError` for a model without one."""
 
     def __init__(self, checkpoint: Checkpoint, device: local_models.Device, at_once: int) -> None:
-        import transformers
-
         self._device = local_models.chosen_device(device)
-        load = transformers.AutoImageProcessor.from_pretrained
-        self._processor = local_models.load_part(
-            checkpoint, lambda folder: load(folder, backend="pil", trust_remote_code=False)
-        )
+        self._processor = local_models.load_part(checkpoint, local_models.image_processor)
         self._model = local_models.load_model(checkpoint, "AutoModel").to(self._device)
         self._source = checkpoint.source
         self._at_once = at_once

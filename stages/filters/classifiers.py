@@ -78,10 +78,8 @@ class TransformersClassifier:
     """A checkpoint that transformers loads as `AutoModelForImageClassification`."""
 
     def __init__(self, checkpoint: Checkpoint, label: Label, device: local_models.Device) -> None:
-        from transformers import AutoImageProcessor
-
         self._device = local_models.chosen_device(device)
-        self._processor = local_models.load_part(checkpoint, AutoImageProcessor.from_pretrained)
+        self._processor = local_models.load_part(checkpoint, local_models.image_processor)
         model = local_models.load_model(checkpoint, "AutoModelForImageClassification")
         self._label = _number(label, model.config.label2id)
         kind = model.config.problem_type

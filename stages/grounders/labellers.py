@@ -17,8 +17,8 @@ from schemas.expressions import as_definite
 from schemas.families import chat, llava
 from schemas.families.pictures import picture
 from schemas.families.words import WORDS
+from stages import local_models
 from stages.grounders.phrases import fitted
-from stages.local_models import check_tokenizer
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -58,17 +58,15 @@ class Labeller(ABC):
     def load(cls, folder: Path, dialect: str | None = None) -> Self:
         """From a folder; `dialect` by its name, None for that of the checkpoint. Raises whatever is wrong."""
         processor = cls.load_processor(folder)
-        check_tokenizer(processor.tokenizer)
+        local_models.check_tokenizer(processor.tokenizer)
         learnt = checkpoints.dialect_of(folder)
         spelled = DIALECTS[dialect or learnt or cls.dialect_name]
         return cls(processor, cls.shown(spelled, processor), instructed=learnt is not None)
 
     @classmethod
     def load_processor(cls, folder: Path) -> Any:
-        """From a folder; images by Pillow on every machine: torchvision's resizing gives other tensors."""
-        from transformers import AutoProcessor
-
-        return AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+        """From a folder."""
+        return local_models.processor(folder)
 
     @classmethod
     def mended(cls, model: Any) -> Any:

@@ -8,7 +8,7 @@ from schemas.errors import UserError
 from stages.grounders.detector import Detector, DetectorClass
 from stages.grounders.phrase_query import OmDetTurboDetector, OwlDetector
 from stages.grounders.token_span import TokenSpanDetector
-from stages.local_models import check_architecture, check_tokenizer, load_model, load_part
+from stages.local_models import check_architecture, check_tokenizer, image_processor, load_model, load_part
 
 FAMILIES: dict[str, DetectorClass] = {
     "grounding-dino": TokenSpanDetector,
@@ -24,18 +24,11 @@ def load(checkpoint: Checkpoint, device: str, precision: str) -> Detector:
     """Model, image processor and tokenizer, ready to answer. Raises `UserError` for a broken checkpoint."""
     check_architecture(checkpoint, FAMILIES)
     model = load_model(checkpoint, "AutoModelForZeroShotObjectDetection")
-    image_processor, tokenizer = load_part(checkpoint, _image_processor), load_part(checkpoint, _tokenizer)
+    images, tokenizer = load_part(checkpoint, image_processor), load_part(checkpoint, _tokenizer)
     if not tokenizer.is_fast:
         raise UserError(f"model {checkpoint.source!r} has a tokenizer without character offsets")
     family = FAMILIES[checkpoint.model_type]
-    return family(model.to(device), image_processor, tokenizer, device, precision)
-
-
-def _image_processor(folder: Path) -> Any:
-    import transformers
-
-    # Always Pillow, so that scores do not depend on whether torchvision is installed.
-    return transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+    return family(model.to(device), images, tokenizer, device, precision)
 
 
 def _tokenizer(folder: Path) -> Any:

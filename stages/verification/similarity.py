@@ -37,8 +37,8 @@ class RegionSimilarity(ImageTextStage):
     def _row(self, image: Image, caption: str, boxes: list[GroundedBox], ref_exps: list[Span]) -> list[float]:
         picture = decode(image.read())
         regions = list(dict.fromkeys(grounded.box for grounded in boxes))
-        views = [picture, *(marked(picture, region) for region in regions)]
-        everything, *vectors = self.seen([_square(view) for view in views])
+        squares = [_square(picture), *(_square(marked(picture, region)) for region in regions)]
+        everything, *vectors = self.seen(squares)
         around = dict(zip(regions, vectors, strict=True))
         spans = list(dict.fromkeys(ref_exps))
         said = dict(zip(spans, self.read([span.of(caption) for span in spans]), strict=True))

@@ -36,6 +36,7 @@ class GlipGrounder(OfficialFileGrounder):
         from stages.grounders.glip import checkpoint
         from stages.grounders.glip.detector import GlipDetector
 
+        device = chosen_device(self.device)
         label, tokenizer = self._file.label(), self._tokenizer()
         model = checkpoint.load(self._file.path())
         if len(tokenizer) != model.vocabulary:
@@ -43,8 +44,7 @@ class GlipGrounder(OfficialFileGrounder):
                 f"tokenizer {self.tokenizer!r} has {len(tokenizer)} words where {self._file} knows "
                 f"{model.vocabulary}; use google-bert/bert-base-uncased"
             )
-        detector = GlipDetector(model, tokenizer, chosen_device(self.device), self.max_boxes_per_phrase)
-        return detector, label
+        return GlipDetector(model, tokenizer, device, self.max_boxes_per_phrase), label
 
     @property
     def _file(self) -> WeightFile:

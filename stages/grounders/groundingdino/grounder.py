@@ -56,9 +56,10 @@ class GroundingDinoGrounder(OfficialFileGrounder):
         from stages.grounders.groundingdino import checkpoint
         from stages.grounders.groundingdino.detector import GroundingDinoDetector
 
+        device = chosen_device(self.device)
         label, tokenizer = self._file.label(), self._tokenizer()
         model = checkpoint.load(self._file.path(), tokenizer, self._of_vocabulary(transformers.BertConfig))
-        detector = GroundingDinoDetector(model, tokenizer, chosen_device(self.device))
+        detector = GroundingDinoDetector(model, tokenizer, device)
         detector.aggregation = self.aggregation
         return detector, label
 
