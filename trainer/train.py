@@ -73,9 +73,12 @@ def train(
     a training is not continued with another. `progress` is called with each line of the log, by the
     main process alone. Every process of torchrun calls this. Raises `UserError`.
     """
+    import torch.distributed
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    # Ray Train has begun a group of processes by now and ends it itself; torchrun has left both to us.
+    is_in_group = torch.distributed.is_initialized()
     options, global_batch, note = fill(options, int(os.environ.get("WORLD_SIZE", 1)))
     folder = Folder(out)
     with folder.locked() if is_main_process() else nullcontext():
@@ -101,7 +104,10 @@ def train(
             model, adapter, made["model"] = load_model(options, samples)
             made["dialect"] = adapter.dialect.name
             fit(model, adapter, samples, arguments, folder, made, options.keep, progress)
-        return finished(out)
+    if torch.distributed.is_initialized() and not is_in_group:
+        # A process that ends while gloo's threads still run is aborted now and then.
+        torch.distributed.destroy_process_group()
+    return finished(out)
 
 
 def fit(

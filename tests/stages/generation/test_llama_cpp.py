@@ -22,7 +22,7 @@ from stages.parse_replies import ParseReplies
 
 SERVER = Path(__file__).parents[2] / "support" / "llama_server.py"
 PYTHON = os.environ.get("GRITMILL_LLAMA_PYTHON", sys.executable)
-PHOTOGRAPHS = int(os.environ.get("GRITMILL_LLAMA_PHOTOGRAPHS", "3"))
+PHOTOGRAPHS = int(os.environ.get("GRITMILL_LLAMA_PHOTOGRAPHS", "2"))
 
 
 @pytest.fixture(scope="module")
