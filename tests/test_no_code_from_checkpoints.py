@@ -25,9 +25,10 @@ def mistakes(code: str) -> Iterator[str]:
     nodes = list(ast.walk(ast.parse(code)))
     called_ones = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     for node in nodes:
-        is_loader = isinstance(node, ast.Attribute) and node.attr == "from_pretrained"
-        if is_loader and id(node) not in called_ones and "Auto" in ast.unparse(node):
-            yield f"{node.lineno}: {ast.unparse(node)} is handed on, with trust_remote_code open"
+        if isinstance(node, ast.Attribute) and id(node) not in called_ones:
+            name = ast.unparse(node)
+            if name.endswith(".from_pretrained") and "Auto" in name:
+                yield f"{node.lineno}: {name} is handed on, with trust_remote_code open"
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
             names = [module] if module else [alias.name for alias in node.names]

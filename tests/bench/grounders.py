@@ -15,7 +15,10 @@ from pipeline.grounder_bench.compare import compare_grounders
 from pipeline.grounder_bench.table import comparison_table, heading
 from pipeline.grounder_bench.truth import Truth
 from tests.bench.tables import machine
-from tests.support import sam2_tiny
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
+
+import sam2_tiny
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 COCO_MINI = SHARED / "data" / "coco_mini"

@@ -3,6 +3,7 @@
 import json
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_fields_depend_on_the_columns_alone(change, missing):
     assert isinstance(json.loads(record["metadata"]), dict)
 
 
-class Asked(dict):
+class Asked(dict[str, Any]):
     """Notes which columns are looked at."""
 
     def __init__(self, values):

@@ -6,7 +6,7 @@ import json
 import pytest
 from memory_images import noise, stored
 
-from schemas.columns import Reject
+from schemas.columns import Columns, Reject
 from schemas.errors import UserError
 from stages.filters.licence import Licence
 from stages.filters.opt_out import OptOut
@@ -88,7 +88,7 @@ def test_a_byte_order_mark_is_no_part_of_an_entry(tmp_path):
     path.write_bytes("\ufeff139\r\n140\r\n".encode())
     stage = OptOut(lists=[str(path)])
     stage.setup()
-    given = {"image_id": ["139", "14"], "image": [IMAGE] * 2, "metadata": ["{}"] * 2}
+    given: Columns = {"image_id": ["139", "14"], "image": [IMAGE] * 2, "metadata": ["{}"] * 2}
     assert stage.process(given)["opted_out"] == [Reject("opted_out", "139"), None]
 
 

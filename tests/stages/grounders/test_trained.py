@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from scene_questions import example, scenes
 
 from schemas.boxes import Box
-from schemas.columns import Span
+from schemas.columns import Columns, Span
 from schemas.errors import UserError
 from schemas.expressions import as_definite
 from stages.grounders.generative import GenerativeGrounder
@@ -107,7 +107,7 @@ def test_a_model_that_was_trained_here_grounds_the_next_dataset(tmp_path: Path) 
     stage = GenerativeGrounder(model=str(folder))
     assert stage.problems() == []
     stage.setup()
-    batch = {
+    batch: Columns = {
         "image": [Bytes(scene.image) for scene in shown],
         "caption": ["the red thing"] * 2,
         "noun_chunks": [[Span(0, 13)]] * 2,
