@@ -184,6 +184,11 @@ class _Session:
             for name in names:
                 if name.endswith(PIECE):  # of a part whose culprit a killed run was looking for
                     self.work.remove(f"{step.folder}/{name}")
+            if step.resources.runtime and not done[-1].all():
+                wanted = ", ".join(step.resources.runtime)
+                self.progress.note(
+                    f"{step.name}: wants {wanted}; Ray makes workers that have it, which may take minutes"
+                )
             if step.kind != "sketch":
                 total = self.totals[step.name] = Total()
                 for receipt in ledger.receipts(units.chosen(done[-1])):

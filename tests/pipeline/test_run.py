@@ -6,19 +6,20 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from pipeline.plan import Parts, make_plan
+from pipeline.plan import Parts, Step, make_plan
 from pipeline.progress import Progress
 from pipeline.recipes import load_recipe
 from pipeline.run import Finished, limited, run, work_directory
 from pipeline.runners.local import LocalRunner
 from pipeline.store import Store
 from pipeline.why import tell
+from pipeline.worker import Worker
 from schemas.errors import UserError
 
 SCENES = "type: scenes, count: 40, part_size: 10"
@@ -326,3 +327,19 @@ def test_slices_that_a_killed_run_left_are_removed(write_recipe: Write, tmp_path
     piece.write_bytes(b"")
     go(recipe)
     assert not piece.exists()
+
+
+class HasWorkers(LocalRunner):
+    """As if this process had the versions that a stage wants."""
+
+    def start(self, make_worker: Callable[[], Worker], steps: Sequence[Step]) -> None:
+        super().start(make_worker, ())
+
+
+def test_who_must_wait_for_workers_is_told_what_for(
+    write_recipe: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = load_recipe(str(write_recipe(SCENES, ["image_check", "odd_stages:OtherVersion"])))
+    for is_told in (True, False):  # the second time there is nothing to wait for
+        run(job, Store(work_directory(job, None)), HasWorkers(), Progress())
+        assert ("OtherVersion: wants iniconfig==2.0.0; Ray makes" in capsys.readouterr().err) is is_told
