@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.grounder_bench.questions import CANDIDATES, run_stage
-from pipeline.results import Failure
-from schemas.columns import Columns, GroundedBox
+from schemas.columns import Columns, GroundedBox, Reject
 from schemas.errors import UserError
 from stages.base import Stage
 from stages.segmenters.base import Segment
@@ -21,9 +20,9 @@ class Answers(NamedTuple):
     """What a grounder found, and what it took."""
 
     candidates: list[list[GroundedBox]]
-    """One list a row; empty where the row failed."""
+    """One list a row; empty where the row failed or was rejected."""
     failed: list[str]
-    """Why, for each row on which it raised."""
+    """Why, for each row on which it raised or which it rejected."""
     loading: float
     """Seconds until it was ready."""
     seconds: float
@@ -52,12 +51,12 @@ class Arm(NamedTuple):
         if self.refiner:
             self.refiner.setup()
 
-    def candidates(self, columns: Columns) -> list[list[GroundedBox] | Failure]:
+    def candidates(self, columns: Columns) -> list[list[GroundedBox] | Reject]:
         """Those of each row, as the grounder gives them or as the masks have them."""
         found = run_stage(self.grounder, {name: columns[name] for name in self.grounder.reads})[CANDIDATES]
         if self.refiner is None:
             return found
-        rows = [i for i, row in enumerate(found) if not isinstance(row, Failure)]
+        rows = [i for i, row in enumerate(found) if not isinstance(row, Reject)]
         given = {"image": [columns["image"][i] for i in rows], "boxes": [found[i] for i in rows]}
         refined = run_stage(self.refiner, given)["boxes"]
         for i, row in zip(rows, refined, strict=True):
@@ -92,8 +91,8 @@ def _answer(arm: Arm, columns: Columns) -> Answers:
     found = arm.candidates(columns)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     return Answers(
-        [[] if isinstance(row, Failure) else row for row in found],
-        [f"{row.reason}: {row.value}" for row in found if isinstance(row, Failure)],
+        [[] if isinstance(row, Reject) else row for row in found],
+        [": ".join(filter(None, (row.reason, row.value))) for row in found if isinstance(row, Reject)],
         loading,
         seconds,
         cpu,

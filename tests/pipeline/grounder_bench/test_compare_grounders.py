@@ -78,6 +78,14 @@ def test_a_row_that_fails_is_not_refined() -> None:
     assert answers.failed == ["ValueError: odd"]
 
 
+@pytest.mark.parametrize("refiner", [None, odd_grounders.LeftPart(refine_boxes=True)])
+def test_a_row_that_is_rejected_has_no_boxes_and_is_told_of(refiner: odd_grounders.LeftPart | None) -> None:
+    arm = Arm(odd_grounders.Fixed(reject="unreadable_answer"), refiner)
+    answers = answer(arm, rows("a dog", "a duck") | {"image": [b"", b""]})
+    assert answers.candidates == [[], []]
+    assert answers.failed == ["unreadable_answer"] * 2
+
+
 def test_a_row_that_fails_has_no_boxes_and_is_told_of() -> None:
     answers = answer(Arm(odd_grounders.Stumbling()), rows("a dog", "a duck", "a cat!", "a cow"))
     assert list(map(len, answers.candidates)) == [0, 1, 1, 0]
