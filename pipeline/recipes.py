@@ -29,6 +29,8 @@ RECORDED = "recipe.yaml"
 WORK_MARK = "# Recorded by a run whose work lies in this folder.\n"
 MAX_BYTES = 10**6
 
+_TOLD = "conversations"
+
 _OF_BOXES = {"ref_exps": "referring_expressions", "masks": "segment", "box_checks": "verify_boxes"}
 """Columns with an entry for each of `boxes`, and the stage that makes each."""
 
@@ -310,8 +312,13 @@ class _Checker:
     ) -> None:
         """Each stage and format must find the columns that it reads, and a column keeps its type."""
         have = source.provides()
+        makers = ["the source"] if _TOLD in have else []
         for i, named in stages:
             path = ("stages", i)
+            if _TOLD in named.stage.writes and _TOLD not in named.stage.reads:
+                if makers:
+                    self.mistake(path, _second_maker(named.name, makers[0]))
+                makers.append(named.name)
             for column in named.stage.reads:
                 if column not in have:
                     self.mistake(path, f"{named.name} reads column {column}, {_who_writes(column)}")
@@ -365,6 +372,14 @@ def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:
         if options is None or isinstance(options, dict):
             return kind, options or {}
     return None, {}
+
+
+def _second_maker(name: str, first: str) -> str:
+    keep = "let the source not `carry` them" if first == "the source" else "keep one of the two"
+    return (
+        f"{name} makes {_TOLD} anew, and those of {first} would be lost: a sample has those of one maker; "
+        f"{keep}, or make each in a recipe and folder of its own"
+    )
 
 
 def _who_writes(column: str) -> str:

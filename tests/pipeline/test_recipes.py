@@ -137,6 +137,44 @@ def test_columns_that_do_not_fit_are_refused(
     assert any(message in mistake for mistake in mistakes(recipe(text))), mistakes(recipe(text))
 
 
+REPLY = ["context: {boxes: none}", "generate: {backend: echo, prompts: caption/general}", "parse_replies"]
+AGAIN = [
+    "generate: {as: again, backend: echo, prompts: detail_description}",
+    "parse_replies: {as: read_again}",
+]
+
+
+@pytest.mark.parametrize(
+    ("stages", "refused"),
+    [
+        (REPLY, {}),
+        ([*REPLY, *AGAIN], {"read_again": "parse_replies"}),
+        (["caption_conversations", *REPLY], {"parse_replies": "caption_conversations"}),
+        (["caption_conversations", "caption_conversations: {as: b}"], {"b": "caption_conversations"}),
+        (["caption_conversations", "odd_stages:Shortens"], {}),
+        (
+            ["caption_conversations", "odd_stages:Shortens", "caption_conversations: {as: b}", *REPLY],
+            {"b": "caption_conversations", "parse_replies": "caption_conversations"},
+        ),
+    ],
+)
+def test_a_second_maker_of_conversations_is_refused(
+    stages: list[str], refused: dict[str, str], tmp_path: Path, recipe: Callable[[str], str]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (tmp_path / "a.txt").write_text("a dog")
+    lines = "\n".join(f"  - {stage}" for stage in ["image_check", *stages])
+    text = f"name: x\nsource: {{type: folder, path: {tmp_path}}}\nstages:\n{lines}\noutput: {{dir: o}}\n"
+    if not refused:
+        load_recipe(recipe(text))
+        return
+    found = mistakes(recipe(text))
+    assert len(found) == len(refused)
+    for said, (second, first) in zip(found, refused.items(), strict=True):
+        assert f"{second} makes conversations anew, and those of {first} would be lost" in said
+        assert "keep one of the two" in said
+
+
 def test_overrides_reach_every_place(recipe: Callable[[str], str]) -> None:
     job = load_recipe(
         recipe(GOOD),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.columns import Columns, Reject
+from schemas.conversations import Conversation
 from stages.base import GlobalStage, Sketches, Stage
 
 
@@ -138,3 +139,13 @@ class SetupFails(Stage):
         from schemas.errors import UserError
 
         raise UserError("the model nowhere/none is not there. Name another with `model`.")
+
+
+class Shortens(Stage):
+    """Rewrites the conversations that are there: the last of each sample stays."""
+
+    reads = ("conversations",)
+    writes = {"conversations": list[Conversation]}
+
+    def process(self, batch: Columns) -> Columns:
+        return {"conversations": [told[-1:] for told in batch["conversations"]]}

@@ -111,6 +111,17 @@ def test_a_run_read_and_written_again_is_the_same(stages, fields, write_recipe, 
     same_but_for_the_source(before, records(again))
 
 
+def test_conversations_of_a_run_are_not_made_anew_beside_themselves(write_recipe):
+    first = made(write_recipe, "type: scenes, count: 6, size: 96", STAGES, "first")
+    source = f"type: finished, shards: {first}/data/*.tar"
+    stages = ["image_check", "caption_conversations"]
+    words = "caption_conversations makes conversations anew, and those of the source would be lost"
+    for one in (source, f"type: mix, sources: {{a: {{{source}}}, b: {{type: scenes, count: 2}}}}"):
+        with pytest.raises(RecipeError, match=f"{words}.*let the source not `carry` them"):
+            load_recipe(str(write_recipe(one, stages, "again", folder="again")))
+    load_recipe(str(write_recipe(f"{source}, carry: [boxes]", stages, "again", folder="again")))
+
+
 @pytest.mark.parametrize("extension", EXTENSIONS.values())
 def test_images_of_every_format_are_found(extension, write_recipe, tmp_path):
     stages = [f"image_check: {{formats: [{', '.join(EXTENSIONS)}]}}"]
