@@ -2,10 +2,15 @@
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
+
+Format = Literal["jpeg", "png", "webp", "gif", "bmp", "tiff", "ppm", "avif", "jpeg2000"]
+"""What is opened, by content and not by name, in Pillow's words but lower-case. Pillow knows more, and runs
+another program on some: Ghostscript on an EPS."""
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 MAX_PIXELS = 64_000_000
 """Larger images are refused before they are decoded; about a 64-megapixel photograph."""
@@ -24,14 +29,17 @@ class ImageTooLarge(ValueError):
 
 
 def open_header(data: bytes) -> "PILImage":
-    """Reads format and size without decoding. Raises `OSError` if it is no image that Pillow knows."""
+    """Reads format and size without decoding. Raises `OSError` for what is in none of `FORMATS`."""
     from PIL import Image as pil
+    from PIL import UnidentifiedImageError
 
     with warnings.catch_warnings():
         # Pillow warns of bombs from its own limit; ours is checked below, on the same header.
         warnings.simplefilter("ignore", pil.DecompressionBombWarning)
         try:
-            return pil.open(io.BytesIO(data))
+            return pil.open(io.BytesIO(data), formats=FORMATS)
+        except UnidentifiedImageError as error:  # its own message holds an address of this process
+            raise OSError(f"not an image in a format that is read: {', '.join(FORMATS)}") from error
         except pil.DecompressionBombError as error:
             raise ImageTooLarge(str(error)) from error
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field
 
 from schemas.columns import Columns, Reject
-from schemas.images import MAX_PIXELS, Image, ImageTooLarge, decode, open_header
+from schemas.images import MAX_PIXELS, Format, Image, ImageTooLarge, decode, open_header
 from stages.base import Stage
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class ImageCheck(Stage):
     input of most models squeezes beyond recognition; our choice."""
     max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=MAX_PIXELS)
     """Pixels (width times height) that the header may announce. No stage decodes more than 64 million."""
-    formats: list[str] = Field(default=["jpeg", "png", "webp"], min_length=1)
-    """Formats let through, by content and not by name, in Pillow's words but lower-case."""
+    formats: list[Format] = Field(default=["jpeg", "png", "webp"], min_length=1)
+    """Formats let through, by content and not by name."""
 
     def process(self, batch: Columns) -> Columns:
         facts = [self._check(image) for image in batch["image"]]
@@ -88,10 +88,4 @@ def _format(image: "PILImage") -> str:
 
 
 def _describe(data: bytes, error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
-    if not data:
-        return "no bytes"
-    if isinstance(error, UnidentifiedImageError):  # its message holds an address of this process
-        return "not an image"
-    return str(error) or type(error).__name__
+    return (str(error) or type(error).__name__) if data else "no bytes"

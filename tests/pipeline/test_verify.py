@@ -148,6 +148,10 @@ BROKEN = {
     "truncated image": (sample(image=JPEG[:-200]), {"image_undecodable": 1}),
     "empty image": (sample(image=b""), {"image_undecodable": 1}),
     "not an image": (sample(image=b"<html>"), {"image_undecodable": 1}),
+    "a program for Ghostscript": (
+        sample(image=b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 64\n"),
+        {"image_undecodable": 1},
+    ),
     "bomb": (sample(image=bomb()), {"image_too_large": 1}),
     "wrong width": (sample(width=41), {"wrong_size": 1}),
     "width is text": (sample(width="40"), {"wrong_size": 1}),
@@ -353,10 +357,10 @@ import PIL.Image
 
 original = PIL.Image.open
 
-def crash(file):
+def crash(file, **options):
     if file.getvalue() == b"crash":
         os._exit(11)
-    return original(file)
+    return original(file, **options)
 
 PIL.Image.open = crash
 """

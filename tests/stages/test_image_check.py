@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from schemas.columns import Reject
 from schemas.images import decode
@@ -113,6 +114,7 @@ def test_keeps(name):
 BROKEN = {
     "no bytes": b"",
     "html": b"<!doctype html><title>404</title>",
+    "a program for Ghostscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 64\n",
     "half a jpeg": JPEG[: len(JPEG) // 2],
     "jpeg without its end": JPEG[:-2],
     "jpeg that is all header": JPEG[:40],
@@ -167,6 +169,11 @@ def test_a_bomb_beyond_pillows_own_limit_is_never_decoded():
     rejected = check(png(60_000, 60_000))
     assert isinstance(rejected, Reject)
     assert (rejected.reason, rejected.threshold) == ("too_many_pixels", "64000000")
+
+
+def test_a_format_that_is_never_opened_cannot_be_let_through():
+    with pytest.raises(ValidationError, match="Input should be 'jpeg', 'png'"):
+        ImageCheck(formats=["eps"])
 
 
 def test_an_animated_gif_counts_by_its_first_frame():
