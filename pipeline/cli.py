@@ -1,10 +1,10 @@
 """The command line: `pipeline run recipes/grit.yaml` and what one wants to know around it."""
 
-import logging
 import sys
 
 import typer
 
+from pipeline import terminal
 from pipeline.commands.card import card
 from pipeline.commands.compare import compare
 from pipeline.commands.compare_grounders import compare_grounders
@@ -61,12 +61,16 @@ app.command()(dialects)
 
 def main() -> None:
     """Entry point: the user's mistakes are one sentence and status 2, ours a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    terminal.guard()
     try:
         app()
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        terminal.echo_error(str(error))
         sys.exit(2)
+    except Exception:
+        # Not earlier, as typer puts a hook of its own there.
+        sys.excepthook = lambda kind, error, trace: terminal.print_exception(error)
+        raise
 
 
 if __name__ == "__main__":

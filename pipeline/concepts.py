@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline.inputs import last_with_rows
@@ -11,6 +10,7 @@ from pipeline.plan import Plan
 from pipeline.results import kept_rows
 from pipeline.sketches import StoredSketches
 from pipeline.store import Store
+from pipeline.terminal import one_line
 from schemas.errors import UserError
 from stages.concept_balance import ConceptBalance
 
@@ -72,7 +72,7 @@ def concepts_table(phrases: Phrases) -> Table:
     commonest = sorted(phrases.before.items(), key=lambda item: (-item[1], item[0]))[:_MOST]
     table.add_row("captions with the commonest", "", "")
     for phrase, count in commonest:
-        table.add_row(f'  "{_printable(phrase)}"', f"{count:,}", f"{phrases.after[phrase]:,}")
+        table.add_row(f'  "{one_line(phrase[:60])}"', f"{count:,}", f"{phrases.after[phrase]:,}")
     return table
 
 
@@ -90,8 +90,3 @@ def _by_bound(counts: Counter[str]) -> list[int]:
     for count in counts.values():
         found[max(i for i, low in enumerate(BOUNDS) if count >= low)] += 1
     return found
-
-
-def _printable(phrase: str) -> str:
-    """Captions must not speak to the terminal."""
-    return escape("".join(letter if letter.isprintable() else "?" for letter in phrase[:60]))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from pipeline.receipts import Total
+from pipeline.terminal import Console
 
 _PLAIN_SECONDS = 10.0
 

@@ -5,8 +5,8 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
-from unicodedata import category
 
+from pipeline.terminal import one_line
 from pipeline.why import Chapter, Story
 
 _MOST_BOXES = 8
@@ -23,7 +23,7 @@ def story_lines(story: Story) -> Iterator[str]:
       select_boxes             rejected: no_box, measured 0.5, threshold 0.65
           options        min_score 0.65, nms_iou 0.5, ...
     """
-    return map(_printable, _lines(story))
+    return map(one_line, _lines(story))
 
 
 def _lines(story: Story) -> Iterator[str]:
@@ -38,11 +38,6 @@ def _lines(story: Story) -> Iterator[str]:
             show = _SHOWN.get(name, _plainly)
             for i, text in enumerate(show(value, caption)):
                 yield _line(name if i == 0 else "", text)
-
-
-def _printable(line: str) -> str:
-    """Control characters spelled out: captions must not speak to the terminal, nor break lines."""
-    return "".join(ascii(c)[1:-1] if category(c) in ("Cc", "Zl", "Zp") else c for c in line)
 
 
 def _line(name: str, text: str) -> str:

@@ -1,8 +1,7 @@
 """`pipeline card`: the dataset's card."""
 
-import typer
-
 from pipeline.commands.common import RecipeArgument, SetOption
+from pipeline.terminal import echo
 
 
 def card(recipe: RecipeArgument, set_: SetOption = None) -> None:
@@ -15,4 +14,5 @@ def card(recipe: RecipeArgument, set_: SetOption = None) -> None:
     job = load_recipe(recipe, set_ or [])
     output = Store(job.output.dir)
     write_card(output, Card.model_validate(job.data.get("card") or {}))
-    typer.echo(f"{output.url(CARD)}\n{output.url(CROISSANT)}")
+    echo(output.url(CARD))
+    echo(output.url(CROISSANT))

@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from pipeline.terminal import echo
 from schemas.errors import UserError
-
-console = Console(highlight=False, markup=False)
-"""For tables; lines of text are echoed, so that no path in them is wrapped or taken for markup."""
 
 RecipeArgument = Annotated[
     str,
@@ -47,7 +44,7 @@ def echo_remarks(job: Any) -> None:
     """What stages have to say of a recipe in which nothing is wrong."""
     for named in job.stages:
         for remark in named.stage.remarks():
-            typer.echo(f"note: {named.name}: {remark}", err=True)
+            echo(f"note: {named.name}: {remark}", err=True)
 
 
 def need(package: str, extra: str, otherwise: str) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import console
+from pipeline.terminal import console, echo
 
 
 def compare(
@@ -16,9 +16,10 @@ def compare(
     from pipeline.training import score_comparison
 
     first, second = finished_run(a), finished_run(b)
-    typer.echo(f"A  {first.job.name}: {first.job.output.dir}")
-    typer.echo(f"B  {second.job.name}: {second.job.output.dir}\n")
+    echo(f"A  {first.job.name}: {first.job.output.dir}")
+    echo(f"B  {second.job.name}: {second.job.output.dir}")
+    echo()
     for table in (recipe_table(first, second), funnel_comparison(first, second)):
         console.print(table)
-        typer.echo()
+        echo()
     console.print(score_comparison(first.job, second.job))

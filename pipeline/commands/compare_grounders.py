@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, console
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption
 from pipeline.grounder_bench.truth import Truth
+from pipeline.terminal import console, echo
 
 
 def compare_grounders(
@@ -43,11 +44,11 @@ def compare_grounders(
     from pipeline.grounder_bench.table import comparison_table, heading
 
     def say(title: str) -> None:
-        typer.echo(f"running {title}", err=True)
+        echo(f"running {title}", err=True)
 
     samples, outcomes = compare(recipe, try_ or [], set_ or [], truth, min_score, nms_iou, limit, say)
-    typer.echo(heading(samples))
+    echo(heading(samples))
     console.print(comparison_table(samples, outcomes))
     for outcome in outcomes:
         for reason in sorted(set(outcome.answers.failed))[:3]:
-            typer.echo(f"{outcome.name}: {outcome.answers.failed.count(reason):,} samples failed: {reason}")
+            echo(f"{outcome.name}: {outcome.answers.failed.count(reason):,} samples failed: {reason}")

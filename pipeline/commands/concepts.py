@@ -1,6 +1,7 @@
 """`pipeline concepts`: noun phrases before and after a concept balance."""
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, planned
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.terminal import console
 
 
 def concepts(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.terminal import echo
+
 
 class FormatName(StrEnum):
     """The formats of `pipeline/convert/registry.py`."""
@@ -50,22 +52,23 @@ def convert(
     from pipeline.convert.registry import FORMATS
 
     done = write(source, target, to.value, came.value if came else None, images, copy_images)
-    typer.echo(f"{done.written:,} samples of {done.source} written as {to.value}: {target}")
+    echo(f"{done.written:,} samples of {done.source} written as {to.value}: {target}")
     for title, counts, kind in (
         ("left out", done.losses.rows, "row"),
         ("left out of samples", done.losses.parts, "part"),
     ):
         _list(title, counts, done.losses.names, kind)
     if done.losses.rows or done.losses.parts:
-        typer.echo(f"all of them: {target}/{LEFT_OUT}")
+        echo(f"all of them: {target}/{LEFT_OUT}")
     if loses := FORMATS[to.value].loses:
-        typer.echo(f"\n{to.value} cannot say all of a sample:")
+        echo()
+        echo(f"{to.value} cannot say all of a sample:")
         for field, reason in loses.items():
-            typer.echo(f"  {field}: {reason}")
+            echo(f"  {field}: {reason}")
 
 
 def _list(title: str, counts: Counter[str], names: dict[tuple[str, str], list[str]], kind: str) -> None:
     for reason, count in counts.most_common():
         named = names[kind, reason]
         more = ", ..." if count > len(named) else ""
-        typer.echo(f"  {title}: {count:,}, {reason} ({', '.join(named)}{more})")
+        echo(f"  {title}: {count:,}, {reason} ({', '.join(named)}{more})")

@@ -1,6 +1,6 @@
 """`pipeline dialects`: how models spell boxes."""
 
-from pipeline.commands.common import console
+from pipeline.terminal import console
 
 
 def dialects() -> None:

@@ -1,6 +1,8 @@
 """`pipeline doctor`: what is installed."""
 
-import typer
+from rich.text import Text
+
+from pipeline.terminal import console
 
 
 def doctor() -> None:
@@ -8,5 +10,6 @@ def doctor() -> None:
     from pipeline.doctor import examine
 
     for finding in examine():
-        mark = typer.style("ok", fg="green") if finding.ok else typer.style("--", fg="yellow")
-        typer.echo(f"{mark}  {finding.subject:<18} {finding.text}")
+        mark = ("ok", "green") if finding.ok else ("--", "yellow")
+        line = f"  {finding.subject:<18} {finding.text}"
+        console.print(Text.assemble(mark, line), soft_wrap=True)

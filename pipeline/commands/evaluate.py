@@ -1,11 +1,9 @@
 """`pipeline eval`: score a model."""
 
-import sys
 from typing import Any
 
-import typer
-
-from pipeline.commands.common import RecipeArgument, SetOption, console
+from pipeline.commands.common import RecipeArgument, SetOption
+from pipeline.terminal import console, echo, redraw
 
 
 def evaluate(recipe: RecipeArgument, set_: SetOption = None) -> None:
@@ -21,11 +19,11 @@ def score_model(job: Any) -> None:
     from pipeline.training import evaluate as score
 
     def say(name: str, done: int, of: int) -> None:
-        if sys.stderr.isatty():
-            typer.echo(f"\r{name}: {done:,} of {of:,} questions", err=True, nl=done == of)
+        redraw(f"{name}: {done:,} of {of:,} questions", last=done == of)
 
     report = score(job, say)
     from trainer.score_table import score_table
 
     console.print(score_table(report))
-    typer.echo(f"\nmetrics and every answer: {eval_directory(job)}")
+    echo()
+    echo(f"metrics and every answer: {eval_directory(job)}")

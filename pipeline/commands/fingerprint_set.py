@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.terminal import echo
 from schemas.errors import UserError
 
 _SHOWN = 3
@@ -62,12 +63,12 @@ def fingerprint_set(
         raise UserError(f"no image of {what} can be told from others: {'; '.join(made.unreadable[:_SHOWN])}")
     path = Path(output or f"{chosen}.evaluation.jsonl")
     Store(str(path.parent)).write(path.name, lists.dumps(made.entries))
-    typer.echo(f"{path}: {made.counts()}")
+    echo(f"{path}: {made.counts()}")
     if made.missing:
-        typer.echo(f"{made.missing:,} listed images are not in {images} and are told by id alone", err=True)
+        echo(f"{made.missing:,} listed images are not in {images} and are told by id alone", err=True)
     if made.plain:
-        typer.echo(f"{made.plain:,} images show too little to have a hash", err=True)
+        echo(f"{made.plain:,} images show too little to have a hash", err=True)
     if made.unreadable:
         first = "; ".join(made.unreadable[:_SHOWN])
-        typer.echo(f"{len(made.unreadable):,} images cannot be read: {first}", err=True)
-    typer.echo(f"in a recipe: - contamination: {{against: [{path}]}}")
+        echo(f"{len(made.unreadable):,} images cannot be read: {first}", err=True)
+    echo(f"in a recipe: - contamination: {{against: [{path}]}}")

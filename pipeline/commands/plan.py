@@ -1,6 +1,5 @@
 """`pipeline plan`: what a run would do."""
 
-import typer
 from rich.table import Table
 
 from pipeline.commands.common import (
@@ -8,10 +7,10 @@ from pipeline.commands.common import (
     RecipeArgument,
     SetOption,
     WorkOption,
-    console,
     echo_remarks,
     planned,
 )
+from pipeline.terminal import console, echo
 
 
 def plan(
@@ -26,7 +25,7 @@ def plan(
     hints = [unit.spec.get("rows") for unit in the_plan.parts]
     known = sum(h for h in hints if isinstance(h, int))
     rows = f", at least {known:,} samples" if known else ""
-    typer.echo(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
+    echo(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
     steps = look(the_plan, store)
     fingerprints = {step.name: step.fingerprint for step in the_plan.steps}
     table = Table(box=None, pad_edge=False)
@@ -38,16 +37,17 @@ def plan(
         cpus = f"{step.resources.cpus:g}"
         table.add_row(step.name, fingerprints[step.name][:8], f"{step.done:,}", todo, cpus, gpus)
     console.print(table)
-    typer.echo()
+    echo()
     for step in steps:
         if step.versions:
             versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
-            typer.echo(f"{step.name}: {versions}")
+            echo(f"{step.name}: {versions}")
     if found := weights_of(the_plan.job):
-        typer.echo("\nWeights")
+        echo()
+        echo("Weights")
         for line in (line for one in found for line in one.lines()):
-            typer.echo(line)
+            echo(line)
     echo_remarks(the_plan.job)
     if cost := estimate_cost(the_plan):
-        typer.echo()
+        echo()
         console.print(cost_table(cost))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.common import RecipeArgument, SetOption, need
+from pipeline.terminal import echo
 
 
 def push(
@@ -23,5 +24,5 @@ def push(
     from pipeline.recipes import load_recipe
 
     need("huggingface_hub", "hub", "which speaks to the Hub")
-    done = upload(load_recipe(recipe, set_ or []), repo, private, dry_run, force, typer.echo)
-    typer.echo(f"{done.url} ({done.tag})")
+    done = upload(load_recipe(recipe, set_ or []), repo, private, dry_run, force, echo)
+    echo(f"{done.url} ({done.tag})")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, need
+from pipeline.terminal import echo
 
 
 def report(
@@ -21,5 +22,5 @@ def report(
 
     run = find_run(recipe, set_ or [], work)
     if run.missing:
-        typer.echo(f"Dropped samples are left out: {run.missing}.", err=True)
-    typer.echo(write_report(run, Choice(kept=samples, dropped=dropped, seed=seed)))
+        echo(f"Dropped samples are left out: {run.missing}.", err=True)
+    echo(write_report(run, Choice(kept=samples, dropped=dropped, seed=seed)))

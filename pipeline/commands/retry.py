@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.terminal import echo
 
 
 def retry(
@@ -25,5 +26,5 @@ def retry(
     with locked(store):
         forgotten = forget(the_plan, store, reason or PASSING)
     for step in forgotten:
-        typer.echo(f"{step.step}: {step.rows:,} rows in {step.parts:,} parts will be tried again")
-    typer.echo(f"now: pipeline run {recipe}" if forgotten else "nothing failed for such a reason")
+        echo(f"{step.step}: {step.rows:,} rows in {step.parts:,} parts will be tried again")
+    echo(f"now: pipeline run {recipe}" if forgotten else "nothing failed for such a reason")

@@ -10,12 +10,12 @@ from pipeline.commands.common import (
     RecipeArgument,
     SetOption,
     WorkOption,
-    console,
     echo_remarks,
     need,
 )
 from pipeline.commands.evaluate import score_model
 from pipeline.commands.train import Engine, fit_model
+from pipeline.terminal import console, echo
 from schemas.errors import UserError
 
 
@@ -75,20 +75,20 @@ def run(
     try:
         done = run_job(job, Store(folder), chosen, Progress(), limit)
     except KeyboardInterrupt:
-        typer.echo(
-            f"\nStopped. What is finished is kept in {folder}; the same command goes on from there.", err=True
-        )
+        echo(err=True)
+        echo(f"Stopped. What is finished is kept in {folder}; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
     console.print(funnel_table(done.totals))
     samples = done.totals["write"].rows_out
-    typer.echo(f"\n{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
-    typer.echo(f"report: {done.report}")
-    typer.echo(f"one sample's story: pipeline why KEY {folder}")
+    echo()
+    echo(f"{samples:,} samples in {len(done.shards):,} shards: {job.output.dir}")
+    echo(f"report: {done.report}")
+    echo(f"one sample's story: pipeline why KEY {folder}")
     if Next.train in following:
-        typer.echo()
+        echo()
         fit_model(job, Engine.torch)
     if Next.eval in following:
-        typer.echo()
+        echo()
         score_model(job)
 
 

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from pipeline.commands.common import console
+from pipeline.terminal import console, echo
 from schemas.errors import UserError
 
 
@@ -26,7 +27,7 @@ def stages(
     for heading, classes in (("STAGES", all_stages()), ("SOURCES", all_sources())):
         listed = {k: v for k, v in classes.items() if name is None or k.split(" ")[0] == name}
         if listed and name is None:
-            typer.secho(f"{heading}\n", bold=True)
+            console.print(Text(f"{heading}\n", style="bold"))
         for title, cls in listed.items():
             shown += 1
             _print_options(title, cls)
@@ -38,9 +39,9 @@ def _print_options(title: str, cls: Any) -> None:
     from stages.base import Stage
 
     summary = (cls.__doc__ or "").strip().split("\n\n")[0]
-    typer.echo(f"{typer.style(title, bold=True)}  {' '.join(summary.split())}")
+    console.print(Text.assemble((title, "bold"), f"  {' '.join(summary.split())}"), soft_wrap=True)
     if getattr(cls, "reads", None):
-        typer.echo(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}")
+        echo(f"    reads {', '.join(cls.reads)}; writes {', '.join(cls.writes)}")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for column in ("option", "default", "meaning"):
         table.add_column(column, overflow="fold", no_wrap=column == "option")
@@ -54,8 +55,8 @@ def _print_options(title: str, cls: Any) -> None:
         f"{name} {_default(cls.model_fields[name])}" for name in sorted(Stage.inert & set(cls.model_fields))
     ]
     if placed:
-        typer.echo(f"    runs with {', '.join(placed)}")
-    typer.echo()
+        echo(f"    runs with {', '.join(placed)}")
+    echo()
 
 
 def _default(info: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import console
+from pipeline.terminal import console, echo_json
 
 
 def stats(
@@ -17,6 +17,6 @@ def stats(
 
     found = dataset_stats(dataset)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        echo_json(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
     else:
         console.print(stats_table(found))

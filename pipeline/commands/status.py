@@ -1,8 +1,7 @@
 """`pipeline status`: how far a run is."""
 
-import typer
-
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, console, planned
+from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.terminal import console, echo
 
 
 def status(
@@ -16,6 +15,6 @@ def status(
     steps = look(the_plan, store)
     for step in steps:
         units = "?" if step.units is None else f"{step.units:,}"
-        typer.echo(f"{step.name:<24} {step.done:>9,} of {units} done, {step.total.seconds:,.0f} s of work")
-    typer.echo()
+        echo(f"{step.name:<24} {step.done:>9,} of {units} done, {step.total.seconds:,.0f} s of work")
+    echo()
     console.print(funnel_table({step.name: step.total for step in steps}))

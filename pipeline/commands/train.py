@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.commands.common import RecipeArgument, SetOption, need
+from pipeline.terminal import echo
 
 
 class Engine(StrEnum):
@@ -51,13 +52,14 @@ def fit_model(job: Any, engine: Engine, address: str | None = None, workers: int
             need("ray", "ray", "or use --engine torch")
             trained = train_on_ray(job, address, workers)
         else:
-            trained = fit(job, lambda line: typer.echo(training_line(line)))
+            trained = fit(job, lambda line: echo(training_line(line)))
     except KeyboardInterrupt:
-        typer.echo("\nStopped. The same command goes on from the last checkpoint.", err=True)
+        echo(err=True)
+        echo("Stopped. The same command goes on from the last checkpoint.", err=True)
         raise typer.Exit(130) from None
     if os.environ.get("RANK", "0") != "0":
         return
-    typer.echo(f"{trained.steps:,} steps, {trained.samples:,} samples: {trained.model_dir}")
+    echo(f"{trained.steps:,} steps, {trained.samples:,} samples: {trained.model_dir}")
     if trained.left_out:
-        typer.echo(trained.left_out)
-    typer.echo(f"log: {trained.log}")
+        echo(trained.left_out)
+    echo(f"log: {trained.log}")

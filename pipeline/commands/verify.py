@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.terminal import echo, echo_json
+
 
 def verify(
     shards: Annotated[list[str], typer.Argument(help="Tars, globs, URLs, or the folder of a dataset.")],
@@ -23,6 +25,10 @@ def verify(
     from pipeline.verify import verify as check
 
     report = check(shards, jobs, limit)
-    typer.echo(json.dumps(report.to_dict(), indent=1) if as_json else render(report))
+    if as_json:
+        echo_json(json.dumps(report.to_dict(), indent=1))
+    else:
+        for line in render(report).split("\n"):
+            echo(line)
     if not report.ok:
         raise typer.Exit(1)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.terminal import echo
+
 
 def view(
     shards: Annotated[
@@ -31,9 +33,9 @@ def view(
     with Server(View(sides), host, port) as server:
         for side in sides:
             for note in side.notes:
-                typer.echo(f"note: {side.name}: {note}", err=True)
-        typer.echo(f"{server.url}   Ctrl-C ends it")
+                echo(f"note: {side.name}: {note}", err=True)
+        echo(f"{server.url}   Ctrl-C ends it")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            typer.echo()
+            echo()

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.terminal import echo
 
 
 def why(
@@ -21,4 +22,4 @@ def why(
 
     for story in tell(the_plan, store, key):
         for line in story_lines(story):
-            typer.echo(line)
+            echo(line)

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from pipeline.terminal import one_line
 from pipeline.verify.leakage import ImagesSeen
 
 KINDS: dict[str, tuple[str, str]] = {
@@ -171,7 +172,7 @@ def render(report: Report) -> str:
         lines.append(f"{severity}: {meaning} ({kind}): {count:,}")
         listed = [finding for finding in report.findings.listed if finding.kind == kind]
         for finding in listed:
-            lines.append("    " + _printable("  ".join(filter(None, finding[1:]))))
+            lines.append("    " + one_line("  ".join(filter(None, finding[1:]))))
         if count > len(listed):
             lines.append(f"    ... and {count - len(listed):,} more")
     lines.append(
@@ -181,7 +182,3 @@ def render(report: Report) -> str:
     )
     lines.append(f"{report.errors:,} errors, {report.warnings:,} warnings")
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -12,6 +12,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from pipeline.terminal import print_exception
 from pipeline.view.app import Answer, View
 from schemas.errors import UserError
 
@@ -69,8 +70,9 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that goes away in the middle of an answer is no error."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+        error = sys.exception()
+        if error and not isinstance(error, (ConnectionError, TimeoutError)):
+            print_exception(error)
 
 
 class _Handler(BaseHTTPRequestHandler):

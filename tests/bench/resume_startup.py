@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from rich.console import Console
 
 from pipeline.output.shards import AssignShards
 from pipeline.plan import Parts, Step, make_plan
@@ -29,6 +28,7 @@ from pipeline.runners.local import LocalRunner
 from pipeline.sources.scenes import ScenesSource
 from pipeline.store import Store
 from pipeline.tasks import Task
+from pipeline.terminal import Console
 from schemas.columns import Columns
 from schemas.recipe import Output
 from stages.image_check import ImageCheck

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from pipeline import cli as command_line
-from pipeline.commands import common
+from pipeline import terminal
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,7 +44,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
     def call(*arguments: object) -> Said:
         monkeypatch.setenv("COLUMNS", "120")
-        monkeypatch.setattr(common.console, "width", 120)
+        monkeypatch.setattr(terminal.console, "width", 120)
         monkeypatch.setattr(sys, "argv", ["pipeline", *map(str, arguments)])
         capsys.readouterr()
         status: Any = 0

@@ -5,11 +5,11 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from pipeline import progress as progress_module
 from pipeline.progress import Progress, _duration
 from pipeline.receipts import Receipt, Total
+from pipeline.terminal import Console
 
 
 class Clock:
