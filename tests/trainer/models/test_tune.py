@@ -11,6 +11,7 @@ from schemas.training import Lora, Train
 from trainer.models.load import load
 from trainer.models.save import save
 from trainer.models.tune import prepare, trainable
+from trainer.presets import fill
 
 LORA = ("llava", "kosmos2", "paligemma", "smolvlm")
 
@@ -47,6 +48,19 @@ def test_frozen_parts_do_not_move_and_all_others_can(loaded, frozen):
     learn(model, adapter, [example(s) for s in scenes(2)], steps=2, rate=1e-2)
     parts = {part_of(name, adapter) for name in moved(before, weights(model))}
     assert parts == {"vision", "connector", "language"} - set(frozen)
+
+
+@pytest.mark.parametrize(
+    "preset",
+    ["llava_instruct", "llava15_instruct", "llavar_instruct", "ferret", "sharegpt4v_instruct", "shikra"],
+)
+def test_presets_train_no_part_that_their_papers_freeze(checkpoints, preset):
+    model, adapter, _ = load(str(checkpoints["llava"]))
+    prepare(model, adapter, fill(options(preset=preset)).options)
+    before = weights(model)
+    learn(model, adapter, [example(s) for s in scenes(2)], steps=2, rate=1e-2)
+    parts = {part_of(name, adapter) for name in moved(before, weights(model))}
+    assert parts == {"connector", "language"}
 
 
 @pytest.mark.parametrize("family", LORA)
