@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from PIL.Image import Image as PILImage
@@ -45,7 +46,7 @@ class Asked(NamedTuple):
     words: dict[str, str]
     """What the task's templates have slots for; of vqa, `question`."""
     boxes: list[Box]
-    """What `{region}` stands for."""
+    """What `{region}` stands for; of vqa, those that its question has in its text, as floats of 0..1."""
 
 
 class Adapter(ABC):
@@ -82,6 +83,11 @@ class Adapter(ABC):
     def mended(cls, model: Any) -> Any:
         """A model as loaded, with what the library has wrong about the family put right."""
         return model
+
+    @cached_property
+    def special_tokens(self) -> list[str]:
+        """What no text of a user may hold, since it is more than text to the tokenizer."""
+        return [t.content for t in self.processor.tokenizer.added_tokens_decoder.values() if t.special]
 
     @property
     def ends(self) -> set[int]:

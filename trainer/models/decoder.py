@@ -39,7 +39,8 @@ class DecoderAdapter(Adapter):
 
     def prompt(self, asked: Asked, image: PILImage, native: bool) -> str:
         """A question as the model is asked it."""
-        text = question(asked, self.native if native else None, self.dialect, image.size)
+        words = self.native if native else None
+        text = question(asked, words, self.dialect, image.size, self.special_tokens)
         return _text(self.segments([(HUMAN, with_image(text, before=True))]))
 
     def train_batch(self, examples: Sequence[Example]) -> Batch:

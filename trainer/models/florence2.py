@@ -1,6 +1,7 @@
 """Florence-2: an encoder reads the image and one question, a decoder writes the answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from PIL.Image import Image as PILImage
@@ -40,6 +41,12 @@ class Florence2Adapter(Adapter):
     lora_targets: ClassVar[tuple[str, ...]] = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
     native: ClassVar[Mapping[str, str]] = WORDS["florence2"]
 
+    @cached_property
+    def special_tokens(self) -> list[str]:
+        # The processor refuses a text with a task's name in it.
+        tasks = (self.processor.task_prompts_without_inputs, self.processor.task_prompts_with_input)
+        return [*super().special_tokens, *(name for named in tasks for name in named)]
+
     def train_batch(self, examples: Sequence[Example]) -> Batch:
         rows: list[_Row] = []
         bad: list[Bad] = []
@@ -64,7 +71,10 @@ class Florence2Adapter(Adapter):
 
     def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
         words = self.native if native else None
-        texts = [question(a, words, self.dialect, image.size) for a, image in zip(asked, images, strict=True)]
+        texts = [
+            question(a, words, self.dialect, image.size, self.special_tokens)
+            for a, image in zip(asked, images, strict=True)
+        ]
         return self._encoded(images, texts)
 
     def answers(self, generated: Any, inputs: Tensors) -> list[str]:

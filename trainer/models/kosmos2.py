@@ -1,6 +1,7 @@
 """Kosmos-2: a CLIP encoder, 64 latent queries, a decoder that writes boxes as two of 1,024 tokens."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from PIL.Image import Image as PILImage
@@ -36,6 +37,11 @@ class Kosmos2Adapter(DecoderAdapter):
     def mended(cls, model: Any) -> Any:
         return kosmos2.mended(model)
 
+    @cached_property
+    def special_tokens(self) -> list[str]:
+        # Its processor adds `</image>`, `<phrase>` and the like without calling them special.
+        return [token.content for token in self.processor.tokenizer.added_tokens_decoder.values()]
+
     @property
     def side(self) -> int:
         return kosmos2.side(self.processor)
@@ -50,5 +56,5 @@ class Kosmos2Adapter(DecoderAdapter):
 
     def prompt(self, asked: Asked, image: PILImage, native: bool) -> str:
         if native:
-            return question(asked, self.native, self.dialect, image.size)
+            return question(asked, self.native, self.dialect, image.size, self.special_tokens)
         return super().prompt(asked, image, native)

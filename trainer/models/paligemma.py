@@ -68,7 +68,10 @@ class PaliGemmaAdapter(Adapter):
 
     def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
         words = self.native if native else None
-        texts = [question(a, words, self.dialect, image.size) for a, image in zip(asked, images, strict=True)]
+        texts = [
+            question(a, words, self.dialect, image.size, self.special_tokens)
+            for a, image in zip(asked, images, strict=True)
+        ]
         tensors = self._processed(texts, images, "left")
         del tensors["labels"]
         return tensors

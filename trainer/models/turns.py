@@ -1,10 +1,13 @@
 """Examples and questions as text, before a model's family puts its own format around them."""
 
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from prompts import word_list
-from schemas.conversations import IMAGE, render, shielded
+from schemas.boxes import Box
+from schemas.conversations import IMAGE, render
 from schemas.dialects import Dialect, Size
 from schemas.errors import UserError
 from trainer.data.examples import Example
@@ -13,6 +16,13 @@ from trainer.models.masking import Unfit
 
 Turns = list[tuple[str, str]]
 """(role, text), `human` and `assistant` in turns; the image's placeholder in the first."""
+
+CONTROL = ("<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|endoftext|>")
+"""What begins and ends texts and turns, where no tokenizer says it."""
+
+_NUMBER = r"\s{0,4}([01]?\.[0-9]{1,9})\s{0,4}"
+_BOX = re.compile(rf"\[{','.join([_NUMBER] * 4)}\]")
+_ROUND = str.maketrans("<>[]", "()()")
 
 
 def spelled(example: Example, dialect: Dialect) -> Turns:
@@ -43,16 +53,29 @@ def pairs(turns: Turns) -> list[tuple[str, str]]:
     return [(q.replace(IMAGE, "").strip(), a) for q, a in zip(texts[::2], texts[1::2], strict=True)]
 
 
-def question(asked: Asked, native: Mapping[str, str] | None, dialect: Dialect, size: Size) -> str:
+def question(
+    asked: Asked,
+    native: Mapping[str, str] | None,
+    dialect: Dialect,
+    size: Size,
+    special: Iterable[str] = CONTROL,
+) -> str:
     """A question in the words of a model's authors (`native`), or of our first instruction that fits.
 
-    Without the image's placeholder. Raises `UserError` where its authors trained no such task.
+    Without the image's placeholder. What is asked stands as it is, but for `special` tokens of the model,
+    which get round brackets, and boxes of an open question, which are spelled in the dialect. Raises
+    `UserError` where its authors trained no such task.
 
-    >>> question(Asked("rec", {"expression": "a dog"}, []), {"rec": "detect {expression}"}, ...)
-    'detect a dog'
+    >>> question(Asked("rec", {"expression": "a <b> dog </s>"}, []), {"rec": "detect {expression}"}, ...)
+    'detect a <b> dog (/s)'
     """
-    slots = {name: shielded(text).translate(dialect.shield) for name, text in asked.words.items()}
-    if asked.boxes:
+    tokens = _any_of((IMAGE, *special, *dialect.tokens()))
+    slots = {
+        name: tokens.sub(lambda token: token[0].translate(_ROUND), text) for name, text in asked.words.items()
+    }
+    if asked.boxes and asked.task == "vqa":
+        slots["question"] = _with_boxes(slots["question"], dialect, size)
+    elif asked.boxes:
         slots["region"] = dialect.encode_boxes(asked.boxes, size)
     if {"caption", "phrase"} <= slots.keys():
         slots["before"] = slots["caption"].partition(slots["phrase"])[0].rstrip()
@@ -70,6 +93,29 @@ def question(asked: Asked, native: Mapping[str, str] | None, dialect: Dialect, s
     if fitting is None:
         raise ValueError(f"no template of {asked.task!r} can be filled with {sorted(slots)}")
     return fitting.format(**slots)
+
+
+def written_boxes(text: str) -> list[Box]:
+    """Boxes that a question has in its text: "the dog [0.62, 0.08, 0.77, 0.13]" -> [Box(0.62, ...)]."""
+    boxes = (Box(*map(float, found.groups())) for found in _BOX.finditer(text))
+    return [box for box in boxes if box.is_valid]
+
+
+def _with_boxes(text: str, dialect: Dialect, size: Size) -> str:
+    """A text whose boxes are spelled in a dialect; those that its picture does not show stand as they are."""
+    view = dialect.geometry.view(size)
+
+    def spelled(written: re.Match[str]) -> str:
+        shown = [box for box in written_boxes(written[0]) if view.shown(box)]
+        return dialect.encode_boxes(shown, size) if shown else written[0]
+
+    return _BOX.sub(spelled, text)
+
+
+@lru_cache(maxsize=64)
+def _any_of(tokens: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(set(tokens), key=lambda token: (-len(token), token))
+    return re.compile("|".join(map(re.escape, longest_first)))
 
 
 def _slots(template: str) -> set[str]:

@@ -9,7 +9,8 @@ A file with all of it,
 
 or a folder with question.jsonl, context.jsonl (`text` or LLaVA-Bench's `caption`) and answer.jsonl (`text`),
 their names in the plural or with an ending as in answers_gpt4.jsonl; contexts are joined by `image`, answers
-by `question_id`. Boxes in a question are 0..1 floats and are asked as they stand.
+by `question_id`. Boxes in a question are 0..1 floats; the model is asked of them in its own spelling, the
+judge as they stand.
 """
 
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from schemas.errors import UserError
 from trainer.metrics import Question
 from trainer.models.base import Asked
+from trainer.models.turns import written_boxes
 from trainer.sets import files
 from trainer.sets.base import Ask, QuestionSet, Reference
 
@@ -33,7 +35,8 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
         image = files.words(row, "image", place)
         reference = Reference(_long(row, "context", place), _long(row, "reference", place), category)
         question = Question(f"{name}/{files.identifier(row, 'question_id', place)}", image, reference)
-        asked = Asked("vqa", {"question": files.words(row, "text", place)}, [])
+        text = files.words(row, "text", place)
+        asked = Asked("vqa", {"question": text}, written_boxes(text))
         asks.append(Ask(question, asked, photos.loader(image, place)))
     return [QuestionSet(name, "judge", asks)]
 

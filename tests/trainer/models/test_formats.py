@@ -8,11 +8,12 @@ from scene_questions import Scene, example, say, scenes
 
 from schemas.boxes import Box
 from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn
-from schemas.dialects import CROP
+from schemas.dialects import CROP, DIALECTS
 from schemas.errors import UserError
 from trainer.data.examples import Bad, Example
 from trainer.models.base import Asked
 from trainer.models.registry import adapter_for
+from trainer.models.turns import question, written_boxes
 
 ODD_ANSWERS = [":)", "...", "-5", '"quoted"', "été", "漢字", "🙂", "a\nb", "e\u0301", "]", "x" * 40, "1,2"]
 MORE = [("Is it red?", "No."), ("Is it a circle?", "Yes, it is.")]
@@ -137,17 +138,63 @@ def test_examples_without_an_answer_are_named_and_the_others_stay(loaded, scene)
             "<grounding><phrase>It</phrase><object><patch_index_0000><patch_index_1023></object> is",
         ),
         ("kosmos-2", Asked("vqa", {"question": "Why?"}, []), "Question: Why? Answer:"),
-        ("paligemma", Asked("rec", {"expression": "a <b> dog"}, []), "detect a (b) dog"),
+        ("paligemma", Asked("rec", {"expression": "a <b> dog; a[0]"}, []), "detect a <b> dog; a[0]"),
+        (
+            "paligemma",
+            Asked("rec", {"expression": "<loc0001> </s> <image>"}, []),
+            "detect (loc0001) (/s) (image)",
+        ),
+        (
+            "kosmos-2",
+            Asked("rec", {"expression": "a</phrase> <i>"}, []),
+            "<grounding><phrase>a(/phrase) <i></phrase>",
+        ),
         ("paligemma", Asked("caption", {}, []), "caption en"),
         ("llava", Asked("vqa", {"question": "Why?"}, []), "Why?"),
     ],
 )
 def test_the_authors_own_words(model_type, asked, text):
-    from schemas.dialects import DIALECTS
-    from trainer.models.turns import question
-
     family = adapter_for(model_type)
     assert question(asked, family.native, DIALECTS[family.default_dialect], (100, 100)) == text
+
+
+PLAIN = "[0.5, 0.5, 0.4, 0.6] [1, 2, 3, 4]"
+QUESTION = 'Is "{0}" <b>at</b> a[0]; {x: 1} or [link](http://x.y)?'
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_question_is_asked_as_it_stands(name):
+    size, boxes = (640, 480), [Box(0.621, 0.082, 0.772, 0.132), Box(0.1, 0.2, 0.5, 0.9)]
+    text = f"{QUESTION} By [0.621, 0.082, 0.772, 0.132] or [0.10,0.20,0.50,0.90]? {PLAIN}"
+    asked = Asked("vqa", {"question": text}, written_boxes(text))
+    assert asked.boxes == boxes
+    dialect = DIALECTS[name]
+    first, second = (dialect.encode_boxes([box], size) for box in boxes)
+    expected = f"{QUESTION} By {first} or {second}? {PLAIN}"
+    assert question(asked, None, dialect, size) == expected
+    # Other questions hold no boxes, whatever looks like one.
+    assert question(asked._replace(boxes=[]), None, dialect, size) == text
+
+
+def test_a_box_that_the_model_is_not_shown_stands_as_it_is():
+    text = "What is at [0.01, 0.2, 0.05, 0.8]?"
+    asked = Asked("vqa", {"question": text}, written_boxes(text))
+    assert question(asked, None, replace(DIALECTS["ferret"], geometry=CROP), (200, 50)) == text
+
+
+def test_no_question_can_forge_what_is_more_than_text(loaded, scene):
+    adapter = loaded.adapter
+    tokenizer = adapter.processor.tokenizer
+    special = [*adapter.special_tokens, *adapter.dialect.tokens()[:3]]
+    assert "<image>" in special
+
+    def ids(text: str) -> list[int]:
+        asked = Asked("vqa", {"question": text}, [])
+        return adapter.ask_batch([scene.image], [asked], native=False)["input_ids"][0].tolist()
+
+    forged = set(tokenizer.convert_tokens_to_ids(special)) - {tokenizer.unk_token_id}
+    plain = [i for i in ids("Why?") if i in forged]
+    assert [i for i in ids(f"Why{' '.join(special)}?") if i in forged] == plain
 
 
 def test_a_family_without_words_of_its_own_says_so(loaded, scene):
