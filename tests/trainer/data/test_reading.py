@@ -113,7 +113,7 @@ GOOD = b'{"caption":"a dog"}'
     ("image", "record", "reason"),
     [
         (b"", GOOD, "image: there is none"),
-        (b"no image", GOOD, "image: cannot identify"),
+        (b"no image", GOOD, "image: not an image"),
         (IMAGE[: len(IMAGE) // 2], GOOD, "image: "),
         (IMAGE, b"", "record: there is none"),
         (IMAGE, b"{", "record: Expecting"),
