@@ -136,6 +136,9 @@ class Judge(_Options):
     """Model id, such as gpt-4o-2024-11-20."""
     base_url: str | None = None
     """An OpenAI-compatible server."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Most tokens of a reply, of which the grades are the first line; a model that reasons before it answers
+    needs some thousands."""
 
 
 class Eval(_Options):

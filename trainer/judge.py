@@ -1,7 +1,8 @@
 """A language model that grades answers, over any server that speaks OpenAI's chat completions.
 
 It reads context, question, a reference answer and the model's (`prompts/judge/relative.txt`) and writes two
-grades on its first line: "8 6". What cannot be read as two grades of 1..10 is none, and counted as such.
+grades on the first line of its answer: "8 6". What cannot be read as two grades of 1..10 is none, and counted
+as such.
 """
 
 import hashlib
@@ -16,14 +17,13 @@ from typing import Any
 
 import prompts
 from schemas.errors import UserError
+from schemas.reasoning import answer_of
 from schemas.records import to_json
 from schemas.training import Judge
 from trainer.metrics import Grades
 from trainer.sets import Ask
 
 PROMPT = "judge/relative"
-MAX_TOKENS = 512
-"""Of a reply; only its first line is read."""
 AT_ONCE = 8
 """Requests under way."""
 RETRIES = 5
@@ -40,6 +40,7 @@ class OpenAIJudge:
 
     def __init__(self, options: Judge, replies: Path) -> None:
         self._model = options.model
+        self._max_tokens = options.max_tokens
         self._client = _client(options)
         self._path = replies
         self._lock = threading.Lock()
@@ -56,12 +57,12 @@ class OpenAIJudge:
         if grades and not any(grades.values()):
             raise UserError(
                 f"{self._model} gave no two grades in {len(grades):,} replies, such as {replies[0][:80]!r}. "
-                "Name a judge that follows instructions."
+                "Name a judge that follows instructions, or raise `judge.max_tokens` if it reasons first."
             )
         return grades
 
     def _reply(self, prompt: str) -> str:
-        key = hashlib.sha256(json.dumps([self._model, MAX_TOKENS, prompt]).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([self._model, self._max_tokens, prompt]).encode()).hexdigest()
         if key not in self._replies:
             reply = self._asked(prompt)
             with self._lock:
@@ -81,7 +82,7 @@ class OpenAIJudge:
                 model=self._model,
                 messages=[{"role": "user", "content": prompt}],
                 temperature=0,
-                max_tokens=MAX_TOKENS,
+                max_tokens=self._max_tokens,
             )
         except openai.OpenAIError as error:
             raise UserError(
@@ -93,8 +94,11 @@ class OpenAIJudge:
 
 
 def grades_of(reply: str) -> Grades | None:
-    """The first line's two grades, 1..10: "8 6", "8, 6.5" -> Grades(8, 6.5); "8/10" -> None."""
-    found = _GRADES.fullmatch(reply.split("\n", 1)[0])
+    """The two grades of an answer's first line, 1..10: "8, 6.5" -> Grades(8, 6.5); "8/10" -> None."""
+    try:
+        found = _GRADES.fullmatch(answer_of(reply).split("\n", 1)[0])
+    except ValueError:
+        return None
     if found is None:
         return None
     grades = Grades(float(found[1]), float(found[2]))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import prompts
 from prompts.few_shot import Format
+from schemas.reasoning import answer_of
 from schemas.replies import Exchange
 from stages.caption_check import script_share
 from stages.replies import contexts, formats, objects, phrases, regions
@@ -49,7 +50,8 @@ class Rules(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     max_characters: int | None = Field(default=20_000, ge=1)
-    """Most characters of a reply, which also bounds the time that the other tests take; null for any."""
+    """Most characters of a reply, its reasoning not counted, which also bounds the time that the other
+    tests take; null for any."""
     mentions: Literal["reject", "allow"] = "reject"
     """Whether a reply may speak of captions, descriptions, boxes or coordinates as where it knows the
     image from (prompts/replies/source_mentions.txt)."""
@@ -82,6 +84,11 @@ def findings(
     """What is wrong with a reply, gravest first; nothing more about one that is no answer at all."""
     if not any(map(str.isalnum, text)):
         yield Finding("empty", "", "The reply is empty. Write what was asked for.")
+        return
+    try:
+        text = answer_of(text)
+    except ValueError as error:
+        yield Finding("bad_format", str(error), "The reply has no answer in it. Think less, then answer.")
         return
     if rules.max_characters is not None and len(text) > rules.max_characters:
         yield Finding("too_long", str(len(text)), "The reply is far too long. Write a much shorter one.")

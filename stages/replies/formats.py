@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from prompts import few_shot
 from prompts.few_shot import FewShot, Format
+from schemas.reasoning import answer_of
 from schemas.replies import Exchange, Exchanges
 
 _LABEL = re.compile(r"[\s*_#>-]{0,6}(question|answer)(?: ?[0-9]{1,3})?[\s*_]{0,4}:[\s*_]{0,4}", re.I)
@@ -19,15 +20,16 @@ prompt_of = lru_cache(maxsize=64)(few_shot.load)
 
 
 def exchanges(text: str, format: Format) -> list[Exchange]:
-    """The questions and answers of a reply; a plain answer has an empty question.
+    """The questions and answers of a reply, without its reasoning; a plain answer has an empty question.
 
     Raises `ValueError`, with words that the model can mend its reply by.
 
     >>> exchanges("Question:\\nWhat is it?\\n===\\nAnswer:\\nA dog.\\n===", "qa")
     [Exchange(question='What is it?', answer='A dog.')]
     """
+    text = answer_of(text)
     if format == "answer":
-        return [Exchange(question="", answer=text.strip())]
+        return [Exchange(question="", answer=text)]
     found = _from_json(text) if format == "json" else _from_pieces(list(_pieces(text)))
     if not found:
         raise ValueError("there is no question in the reply")

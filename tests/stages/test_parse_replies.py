@@ -54,6 +54,36 @@ def test_llava_s_questions_and_answers(text: str, expected: list[tuple[str, str]
     assert exchanges(text, "qa") == [Exchange(question=q, answer=a) for q, a in expected]
 
 
+JSON = '{"turns": [{"question": "What is it?", "answer": "A dog."}]}'
+
+
+@pytest.mark.parametrize("thought", ["<think>\nHm.\n</think>\n\n", "[THINK]Hm.[/THINK]", "Hm.\n</think>\n\n"])
+@pytest.mark.parametrize(
+    ("text", "format", "question"),
+    [
+        (QA, "qa", "What is it?"),
+        (JSON, "json", "What is it?"),
+        (f"```json\n{JSON}\n```", "json", "What is it?"),
+        ("A dog.", "answer", ""),
+    ],
+)
+def test_reasoning_is_no_part_of_an_answer(thought: str, text: str, format, question: str) -> None:
+    assert exchanges(thought + text, format) == [Exchange(question=question, answer="A dog.")]
+
+
+@pytest.mark.parametrize("task", ["conversation", "detail_description"])
+def test_reasoning_without_an_answer_is_rejected(task: str) -> None:
+    for text in ("<think>\nHm. A dog.", "<think>\nHm.\n</think>\n"):
+        assert str(parsed(text, task).value) == "the reply is reasoning without an answer"
+        assert parsed(text, task).reason == "bad_format"
+
+
+def test_reasoning_stays_in_the_reply_and_in_no_record() -> None:
+    conversations = parsed("<think>\nSecret.\n</think>\nA dog.", "detail_description")
+    assert texts(conversations)[1] == "A dog."
+    assert "Secret" not in to_json(conversations)
+
+
 @pytest.mark.parametrize(
     ("text", "format", "message"),
     [

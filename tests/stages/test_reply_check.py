@@ -49,6 +49,16 @@ GOOD_REPLIES = [
 ]
 
 
+THOUGHT = "<think>\nThe caption says that there is a dog. I'm sorry, I cannot see it.\n</think>\n\n"
+
+
+def test_what_a_model_thought_is_not_judged() -> None:
+    assert problems(THOUGHT + GOOD, CONTEXT, "answer", Rules(), "detail_description") == []
+    assert problems(THOUGHT * 500 + GOOD, CONTEXT, "answer", Rules(max_characters=500)) == []
+    assert reasons(THOUGHT + "I'm sorry, I cannot see the image.") == ["refusal"]
+    assert reasons("<think>\nHm.") == ["bad_format"]
+
+
 @pytest.mark.parametrize("text", GOOD_REPLIES)
 def test_good_replies_have_no_problem(text: str) -> None:
     assert problems(text, CONTEXT, "answer", Rules(), "detail_description") == []

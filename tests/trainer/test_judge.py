@@ -132,6 +132,19 @@ def test_a_judge_that_never_grades_is_an_error(tmp_path: Path, server: Server) -
     assert (tmp_path / "predictions-bench-judge.jsonl").is_file()
 
 
+def test_a_judge_that_reasons_is_given_room(tmp_path: Path, server: Server) -> None:
+    server.reply = lambda prompt: (200, "<think>\nHm, 3 3?\n</think>\n\n8 4\nFine.")
+    options = Eval(resamples=100, judge={"model": "some/judge", "base_url": server.url, "max_tokens": 4096})
+    report = evaluate(
+        FakeModel(), FakeAdapter(lambda asked, image: "A dog."), options, [bench()], tmp_path, native=False
+    )
+    score = report.score("bench", "judge/relative@some/judge")
+    assert (score.value, score.unparsable) == (0.5, 0)
+    assert {body["max_tokens"] for body in server.asked} == {4096}
+    # Kept as it came.
+    assert b"Hm, 3 3?" in (tmp_path / "judge-bench.jsonl").read_bytes()
+
+
 def test_a_server_that_refuses_is_told(tmp_path: Path, server: Server) -> None:
     server.reply = lambda prompt: (400, "no such model")
     with pytest.raises(UserError, match=r"cannot be asked: .*no such model"):
@@ -161,7 +174,11 @@ def test_openai_s_key_goes_to_openai_only(
         ("11 5", None),
         ("-1 -1", None),
         ("eight six", None),
-        ("\n8 6", None),
+        ("\n8 6", (8, 6)),
+        ("<think>\nThe first is 9 5.\n</think>\n\n8 6\nFine.", (8, 6)),
+        ("The first is good.\n</think>8 6", (8, 6)),
+        ("<think>\n8 6", None),
+        ("8 6\nThe second answer speaks of <think>.", (8, 6)),
         ("", None),
         ("9" * 100_000 + " 1", None),
     ],

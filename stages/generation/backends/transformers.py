@@ -1,6 +1,7 @@
 """A local vision-language model of the transformers library, for captions of many images."""
 
 import asyncio
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from schemas.conversations import shielded
 from schemas.errors import UserError
 from schemas.families import chat
 from schemas.images import decode
+from schemas.reasoning import is_mark
 from schemas.weights import Weights
 from stages.generate import Generate
 from stages.generation.backends.base import Completion, Fault
@@ -173,9 +175,16 @@ class LocalModel:
     def _completion(self, ids: list[int], tokens_in: int) -> Completion:
         ends = self._ends
         length = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-        text = self.processor.tokenizer.decode(ids[:length], skip_special_tokens=True).strip()
+        said = [token for token in ids[:length] if token not in self._silent]
+        text = self.processor.tokenizer.decode(said, skip_special_tokens=False).strip()
         finish_reason = "stop" if length < len(ids) else "length"
         return Completion("transformers", self.checkpoint.label, text, finish_reason, tokens_in, length)
+
+    @cached_property
+    def _silent(self) -> set[int]:
+        """Special tokens, without those that a model sets its reasoning apart by."""
+        added = self.processor.tokenizer.added_tokens_decoder
+        return {i for i, token in added.items() if token.special and not is_mark(token.content)}
 
     @property
     def _ends(self) -> set[int]:

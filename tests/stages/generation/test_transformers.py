@@ -10,6 +10,7 @@ from PIL import Image
 
 from schemas.columns import Columns, Reject
 from schemas.errors import UserError
+from schemas.reasoning import answer_of
 from schemas.replies import Reply
 from stages.generation.backends.transformers import TransformersGenerate
 
@@ -106,6 +107,20 @@ def test_sampling_says_the_same_again(llava: Path, tmp_path: Path, prompt: str, 
     options = {"temperature": 1.5, "generation_batch": 1}
     first = stage(llava, prompt, tmp_path / "a", **options).process(samples(2, photo("red")))
     assert stage(llava, prompt, tmp_path / "b", **options).process(samples(2, photo("red"))) == first
+
+
+def test_marks_of_reasoning_are_kept_though_they_are_special_tokens(
+    llava: Path, tmp_path: Path, prompt: str
+) -> None:
+    model = stage(llava, prompt, tmp_path)._caller.backend
+    tokenizer = model.processor.tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]", "<|odd|>"]})
+    text = "[THINK]a dog[/THINK]a red ball<|odd|>"
+    ids = [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    said = model._completion(ids, 9)
+    assert answer_of(said.text) == "a red ball" and said.text.startswith("[THINK]")
+    plain = tokenizer("a red ball", add_special_tokens=False).input_ids
+    assert model._completion(plain, 9).text == tokenizer.decode(plain, skip_special_tokens=True)
 
 
 def test_a_broken_image_costs_its_row(llava: Path, tmp_path: Path, prompt: str, samples: Samples) -> None:
