@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import prompts
+from schemas import completions
 from schemas.errors import UserError
 from schemas.reasoning import answer_of
 from schemas.records import to_json
@@ -65,6 +66,8 @@ class OpenAIJudge:
         key = hashlib.sha256(json.dumps([self._model, self._max_tokens, prompt]).encode()).hexdigest()
         if key not in self._replies:
             reply = self._asked(prompt)
+            if reply is None:
+                return ""
             with self._lock:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._path.open("ab") as file:
@@ -74,23 +77,28 @@ class OpenAIJudge:
                 self._replies[key] = reply
         return self._replies[key]
 
-    def _asked(self, prompt: str) -> str:
+    def _asked(self, prompt: str) -> str | None:
+        """None for what is no chat completion: it is not kept, and asked for again by the next run."""
+        import httpx2
         import openai
 
+        body = {
+            "model": self._model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "max_tokens": self._max_tokens,
+        }
         try:
-            completion = self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": "user", "content": prompt}],
-                temperature=0,
-                max_tokens=self._max_tokens,
-            )
+            response = self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)
         except openai.OpenAIError as error:
             raise UserError(
                 f"The judge {self._model} cannot be asked: {error}. Check `judge.model`, `judge.base_url` "
                 "and the key; replies so far are kept."
             ) from error
-        text = completion.choices[0].message.content if completion.choices else None
-        return (text or "").encode("utf-8", "replace").decode()
+        try:
+            return completions.read(response.content).text
+        except ValueError:
+            return None
 
 
 def grades_of(reply: str) -> Grades | None:
@@ -124,9 +132,13 @@ def _client(options: Judge) -> Any:
         import openai
     except ImportError as error:
         raise UserError("A judge needs the package openai. Run: pip install 'gritmill[llm]'") from error
+    from schemas import servers
+
     key = os.environ.get(KEY, "none") if options.base_url else None
     try:
-        return openai.OpenAI(base_url=options.base_url, api_key=key, max_retries=RETRIES)
+        return openai.OpenAI(
+            base_url=options.base_url, api_key=key, max_retries=RETRIES, http_client=servers.client()
+        )
     except openai.OpenAIError as error:
         raise UserError("The judge needs a key. Set OPENAI_API_KEY, or `judge.base_url`.") from error
 

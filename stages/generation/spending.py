@@ -90,6 +90,10 @@ class Account:
         self._write({"call": call, "cost": cost})
         self._closed(call, cost)
 
+    def aside_for(self, call: str) -> Tokens:
+        """What is set aside for a call; nothing once it is settled."""
+        return self._open.get(call, NOTHING)
+
     def is_open(self, call: str) -> bool:
         """True for a call that was not settled yet, by this run or an earlier one."""
         return call in self._open

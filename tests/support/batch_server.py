@@ -100,7 +100,7 @@ class BatchServer(ChatServer):
             usage = value["usage"]
             call = self._call(digest, (usage["prompt_tokens"], usage["completion_tokens"]))
             self.calls.append(call)
-            good.append({**result, "response": {"status_code": 200, "body": value}})
+            good.append({**result, "response": {"status_code": 200, "body": self.change(value)}})
         for kind, results in (("output_file_id", good), ("error_file_id", bad)):
             if results:
                 batch[kind] = f"file-{len(self.files)}"

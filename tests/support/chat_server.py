@@ -74,6 +74,10 @@ class ChatServer:
     wordy: bool = False
     """Every reply is charged with `max_tokens`, every request with a token for each three bytes."""
     reply: str = REPLY
+    change: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value
+    """What becomes of a reply that is in the books before it is sent."""
+    elsewhere: str = ""
+    """Where the fault `redirect` sends a call on to."""
     calls: list[Call] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     most_at_once: int = 0
@@ -175,11 +179,19 @@ class ChatServer:
         if fault == "400":
             await _send(writer, 400, {"error": {"message": "Too long", "code": "context_length_exceeded"}})
             return True
+        if fault == "redirect":
+            await _send(writer, 307, {}, {"Location": self.elsewhere})
+            return True
+        if fault == "endless":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + b'{"choices": [')
+            while True:
+                writer.write(b" " * 2**20)
+                await writer.drain()
         value = self.completion(asked, digest, fault)
         usage = value["usage"]
         call.tokens = (usage["prompt_tokens"], usage["completion_tokens"])
         await asyncio.sleep(3600 if fault == "hang" else self.latency)
-        data = json.dumps(value).encode()
+        data = json.dumps(self.change(value)).encode()
         if fault == "cut":
             writer.write(_head(200, len(data)) + data[: len(data) // 2])
             await writer.drain()

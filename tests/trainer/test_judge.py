@@ -52,6 +52,8 @@ class Server:
                 }
                 data = json.dumps(value if status == 200 else {"error": {"message": text}}).encode()
                 self.send_response(status)
+                if status == 307:
+                    self.send_header("Location", text)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -143,6 +145,28 @@ def test_a_judge_that_reasons_is_given_room(tmp_path: Path, server: Server) -> N
     assert {body["max_tokens"] for body in server.asked} == {4096}
     # Kept as it came.
     assert b"Hm, 3 3?" in (tmp_path / "judge-bench.jsonl").read_bytes()
+
+
+def test_a_judge_may_answer_in_parts(tmp_path: Path, server: Server) -> None:
+    parts: Any = [{"type": "thinking", "thinking": "3 3"}, {"type": "text", "text": "8 4\nFine."}]
+    server.reply = lambda prompt: (200, parts)
+    score = run(tmp_path, server).score("bench", "judge/relative@some/judge")
+    assert (score.value, score.unparsable) == (0.5, 0)
+
+
+def test_a_reply_that_is_none_is_no_grade_and_not_kept(tmp_path: Path, server: Server) -> None:
+    odd: Any = 5
+    server.reply = lambda prompt: (200, odd if "What is 1?" in prompt else "8 4\n")
+    assert run(tmp_path, server).score("bench", "judge/relative@some/judge").unparsable == 1
+    server.reply = lambda prompt: (200, "8 4\n")
+    assert run(tmp_path, server).score("bench", "judge/relative@some/judge").unparsable == 0
+    assert len(server.asked) == 4
+
+
+def test_a_judge_s_server_sends_nobody_elsewhere(tmp_path: Path, server: Server) -> None:
+    server.reply = lambda prompt: (307, "http://127.0.0.1:9/v1/chat/completions")
+    with pytest.raises(UserError, match=r"sends calls on to 127.0.0.1:9, where the key must not go unasked"):
+        run(tmp_path, server)
 
 
 def test_a_server_that_refuses_is_told(tmp_path: Path, server: Server) -> None:

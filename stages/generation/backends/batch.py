@@ -8,12 +8,14 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, PrivateAttr
 
+from schemas import completions
 from schemas.columns import Columns, Reject
 from schemas.errors import UserError
 from schemas.replies import Reply
@@ -43,6 +45,8 @@ ENDPOINT = "/v1/chat/completions"
 TAG = "gritmill"
 """Metadata of our batches: the name of their file."""
 ENDED = {"completed", "expired", "cancelled", "failed"}
+A_REPLY = 2**20
+"""Bytes that a reply has at most on the average of a batch; what a file has beyond is not read."""
 
 
 class BatchGenerate(Paid, GlobalStage):
@@ -201,10 +205,16 @@ class Batches:
         """Keeps the replies of a batch that ended, and hands in what it did not get to."""
         failures: dict[str, str] = dict(entry["failures"])
         left = set(entry["requests"])
+        # A request's share, for those whose tokens nobody counted.
+        aside, count = self.budget.account.aside_for(f"{name}:{entry['attempt']}"), max(1, len(left))
+        share = Tokens(math.ceil(aside.tokens_in / count), math.ceil(aside.tokens_out / count))
         cost = NOTHING
+        whole = True
         for file in filter(None, (batch.output_file_id, batch.error_file_id)):
-            for line in self.server.lines(file):
-                result = _result(line)
+            content = self.server.content(file, (count + 16) * A_REPLY)
+            whole &= content.whole
+            for line in content.lines:
+                result = _result(line, share)
                 if result is None or result.key not in left:
                     continue
                 if result.completion is not None:
@@ -217,7 +227,9 @@ class Batches:
                 else:
                     failures.pop(result.key, None)
         self._settle(name, entry, cost)
-        again = self._lines(batch, left) if left and entry["attempt"] < self.attempts else []
+        if not whole:
+            failures |= dict.fromkeys(left, "not among what was read of a file without end")
+        again = self._lines(batch, left) if left and whole and entry["attempt"] < self.attempts else []
         if again:
             self._submit(name, again, entry["attempt"] + 1, failures)
             return
@@ -245,7 +257,7 @@ class Batches:
     def _lines(self, batch: Any, keys: set[str]) -> "list[Line]":
         """Those of the batch's own input file."""
         found = []
-        for line in self.server.lines(batch.input_file_id):
+        for line in self.server.content(batch.input_file_id, 2 * MAX_BYTES).lines:
             value = json.loads(line)
             if value["custom_id"] in keys:
                 body = value["body"]
@@ -281,10 +293,16 @@ class BatchServer:
     def __init__(self, base_url: str | None, api_key: str, timeout: float) -> None:
         import openai
 
+        from schemas import servers
+
         self.is_openai = base_url is None
         self._secret = api_key
         self._client = openai.OpenAI(
-            base_url=base_url or OPENAI, api_key=api_key, max_retries=5, timeout=timeout
+            base_url=base_url or OPENAI,
+            api_key=api_key,
+            max_retries=5,
+            timeout=timeout,
+            http_client=servers.client(),
         )
 
     def create(self, tag: str, data: bytes) -> Any:
@@ -295,9 +313,15 @@ class BatchServer:
     def batch(self, number: str) -> Any:
         return self._asked(lambda: self._client.batches.retrieve(number))
 
-    def lines(self, file: str) -> list[bytes]:
-        content = self._asked(lambda: self._client.files.content(file)).read()
-        return [line for line in io.BytesIO(content) if line.strip()]
+    def content(self, file: str, longest: int) -> "_Content":
+        """A file's lines, as far as they lie within its first `longest` bytes."""
+        from schemas import servers
+
+        with servers.client(longest) as http:
+            client = self._client.with_options(http_client=http)
+            response = self._asked(lambda: client.files.content(file)).response
+            lines = [line for line in io.BytesIO(response.read()) if line.strip()]
+            return _Content(lines, not servers.is_cut(response))
 
     def _found(self, tag: str) -> Any:
         recent = self._asked(lambda: self._client.batches.list(limit=100))
@@ -334,6 +358,11 @@ class BatchServer:
             ) from error
 
 
+class _Content(NamedTuple):
+    lines: list[bytes]
+    whole: bool
+
+
 class _Result(NamedTuple):
     key: str
     completion: Completion | None
@@ -341,15 +370,15 @@ class _Result(NamedTuple):
     again: bool
 
 
-def _result(line: bytes) -> _Result | None:
+def _result(line: bytes, most: Tokens) -> _Result | None:
     """A line of an output or error file; None for one that nobody can read."""
     try:
-        value = json.loads(line)
+        value = completions.loads(line)
         key = str(value["custom_id"])
         response = value.get("response") or {}
-        status, body = response.get("status_code", 0), response.get("body") or {}
-        if status == 200:
-            completion = parsed_completion("batch", json.dumps(body).encode())
+        status, body = response.get("status_code") or 0, response.get("body") or {}
+        if status == 200 or "choices" in body:
+            completion = parsed_completion("batch", json.dumps(body).encode(), most)
             return _Result(key, completion, "", again=False)
         code, words = error_of(body if body else value)
     except Fault as fault:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import math
 import os
 import re
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from prompts.few_shot import FewShot
+from schemas import completions
 from schemas.errors import UserError
 from schemas.replies import exchanges_schema
 from stages.generate import Generate, loaded
@@ -22,7 +22,7 @@ from stages.generation.calls import Caller
 from stages.generation.limits import Pace
 from stages.generation.pictures import data_uri
 from stages.generation.request import ChatRequest, Message
-from stages.generation.spending import Account, Budget, Prices
+from stages.generation.spending import Account, Budget, Prices, Tokens
 from stages.generation.store import ReplyStore
 
 OPENAI = "https://api.openai.com/v1"
@@ -169,7 +169,7 @@ class OpenAIGenerate(Paid):
 
     def make_caller(self) -> Caller:
         return Caller(
-            ChatServer(self.base_url, self.api_key, self.timeout, self.concurrency),
+            ChatServer(self.base_url, self.api_key, self.timeout, self.concurrency, self.image_tokens),
             ReplyStore(self.replies_folder),
             Pace(self.concurrency, self.rpm, self.tpm),
             self.make_budget(),
@@ -187,16 +187,32 @@ class OpenAIGenerate(Paid):
 class ChatServer:
     """A server by its address."""
 
-    def __init__(self, base_url: str | None, api_key: str, timeout: float, concurrency: int = 1) -> None:
+    def __init__(
+        self,
+        base_url: str | None,
+        api_key: str,
+        timeout: float,
+        concurrency: int = 1,
+        image_tokens: int = 0,
+    ) -> None:
         import openai
+
+        from schemas import servers
 
         self.is_openai = base_url is None
         self.timeout = timeout
+        self.image_tokens = image_tokens
         self._secret = api_key
         # Several, in turns: for each call, a client looks at all its connections that are idle. And with
         # an address in any case: the SDK would take another one from the environment.
         self._clients = [
-            openai.AsyncOpenAI(base_url=base_url or OPENAI, api_key=api_key, max_retries=0, timeout=timeout)
+            openai.AsyncOpenAI(
+                base_url=base_url or OPENAI,
+                api_key=api_key,
+                max_retries=0,
+                timeout=timeout,
+                http_client=servers.async_client(),
+            )
             for _ in range(math.ceil(concurrency / CALLS_A_CLIENT))
         ]
         self._turns = itertools.cycle(self._clients)
@@ -205,6 +221,8 @@ class ChatServer:
         """Raises `UserError` for what no further call could mend: key, model, quota."""
         import httpx2
         import openai
+
+        from schemas import servers
 
         if request.pictures:
             body = await asyncio.to_thread(chat_body, request, self.is_openai)
@@ -227,7 +245,11 @@ class ChatServer:
             never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout")
             words = self._words(f"{type(cause).__name__}: {cause}")
             raise Fault(words, charged=not never_sent) from error
-        return parsed_completion("openai", response.content, request)
+        if servers.is_cut(response):
+            words = f"a reply of more than {servers.LONGEST / 2**20:g} MB"
+            raise Fault(words, reason="too_long", again=False, charged=True)
+        most = Tokens(request.most_tokens_in(self.image_tokens), request.max_tokens)
+        return parsed_completion("openai", response.content, most, request.model)
 
     async def close(self) -> None:
         for client in self._clients:
@@ -271,31 +293,25 @@ def chat_body(request: ChatRequest, is_openai: bool) -> dict[str, Any]:
     return body
 
 
-def parsed_completion(backend: str, content: bytes, request: ChatRequest | None = None) -> Completion:
+def parsed_completion(backend: str, content: bytes, most: Tokens, model: str = "") -> Completion:
     """The body of a reply, which may be anything. Raises `Fault` for what is none.
 
-    Where a server does not count tokens, the bounds of the request are taken, if it is given.
+    Where a server does not count tokens, or so that nobody can read it, `most` is taken; `model` where it
+    does not name one.
     """
     try:
-        value = json.loads(content)
-        choice = value["choices"][0]
-        message = choice["message"]
-        refusal, text = message.get("refusal"), message.get("content")
-        usage = value.get("usage") or {}
-        completion = Completion(
-            backend,
-            value.get("model") or (request.model if request else ""),
-            refusal or text or "",
-            "refusal" if refusal else choice.get("finish_reason") or "stop",
-            usage.get("prompt_tokens", request.most_tokens_in(0) if request else 0),
-            usage.get("completion_tokens", request.max_tokens if request else 0),
-        )
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        said = completions.read(content)
+    except ValueError as error:
         start = content[:60].decode("utf-8", "replace")
         raise Fault(f"not a chat completion: {shortened(start)!r}", charged=True) from error
-    if not completion.is_sound or min(completion.tokens_in, completion.tokens_out) < 0:
-        raise Fault("a chat completion with fields of other types", charged=True)
-    return completion
+    return Completion(
+        backend,
+        said.model or model,
+        said.text,
+        "refusal" if said.refused else said.finish_reason,
+        most.tokens_in if said.tokens_in is None else said.tokens_in,
+        most.tokens_out if said.tokens_out is None else said.tokens_out,
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -164,6 +164,41 @@ def test_a_batch_beyond_the_budget_is_not_handed_in(make: Any, samples: Samples)
         assert stage._batches.budget.account.committed == server.charged
 
 
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": None, "completion_tokens": "9"}, "none"])
+def test_a_good_reply_is_kept_whatever_its_account(make: Any, samples: Samples, usage: Any) -> None:
+    def change(value: dict[str, Any]) -> dict[str, Any]:
+        message = value["choices"][0]["message"]
+        parts = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": message["content"]}]
+        choice = {"message": {**message, "content": parts}, "finish_reason": "stop"}
+        return {**value, "choices": [choice], "usage": usage}
+
+    with BatchServer(change=change) as server:
+        stage = make(server.url, prices={"in": 1, "out": 10}, max_tokens=100)
+        replies = finish(stage, [samples(5)])
+        assert len(server.batches) == 1
+    assert all(isinstance(reply, Reply) and reply.text.startswith("Question:") for reply in replies)
+    # All that was set aside, to the rounding: nobody knows better.
+    [request] = {stage._request(stage.drawn("k0"), samples(1)["context"][0], None).most_tokens_in(0)}
+    assert stage._batches.budget.account.committed == (5 * request, 500)
+
+
+def test_a_file_without_end_is_read_to_a_size(
+    make: Any, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "A_REPLY", 200)
+    long = {"content": "word " * 1000}
+
+    def change(value: dict[str, Any]) -> dict[str, Any]:
+        return {**value, "choices": [{"message": long, "finish_reason": "stop"}]}
+
+    with BatchServer(change=change) as server:
+        replies = finish(make(server.url), [samples(4)])
+        assert len(server.batches) == 1
+    assert [r for r in replies if isinstance(r, Reject)] == [
+        Reject("server_error", "not among what was read of a file without end")
+    ] * 4
+
+
 def test_a_refused_key_is_the_user_s(make: Any, samples: Samples) -> None:
     with BatchServer(key="sk-right") as server:
         server.answer = lambda writer, *a: super(BatchServer, server).answer(writer, *a)  # type: ignore

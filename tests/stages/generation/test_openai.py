@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from stages.generation.backends.openai import (
 )
 from stages.generation.pictures import data_uri
 from stages.generation.request import ChatRequest, Message, Picture
+from stages.generation.spending import Tokens
 
+MOST = Tokens(1234, 64)
 REQUEST = ChatRequest("m", (Message("system", "Talk."), Message("user", "Hi")), max_tokens=64)
 Samples = Callable[..., Columns]
 MakeStage = Callable[..., OpenAIGenerate]
@@ -116,22 +119,68 @@ def test_odd_replies_are_replies(odd: str, finish_reason: str, text: str) -> Non
         b"[" * 100_000,
         b'{"choices": []}',
         b'{"choices": [{"message": null}]}',
-        b'{"choices": [{"message": {"content": ["a list"]}}]}',
-        b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": -5}}',
-        b'{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": "9"}}',
-        b'{"choices": [{"message": {"content": "a"}}], "model": 3}',
+        b'{"choices": [{"message": {"content": 5}}]}',
+        b'{"choices": [{"message": {"content": [5]}}]}',
         b'{"error": {"message": "with status 200"}}',
     ],
 )
 def test_garbage_is_no_reply(content: bytes) -> None:
     with pytest.raises(Fault) as caught:
-        parsed_completion("openai", content, REQUEST)
+        parsed_completion("openai", content, MOST)
     assert caught.value.again
 
 
-def test_a_server_that_counts_nothing_is_taken_to_count_the_most() -> None:
-    found = parsed_completion("openai", b'{"choices": [{"message": {"content": "a"}}]}', REQUEST)
-    assert (found.tokens_in, found.tokens_out) == (REQUEST.most_tokens_in(0), 64)
+@pytest.mark.parametrize(
+    "count", ["null", '"9"', "-5", "NaN", "Infinity", "1e12", "9" * 5000, "0.5", "true", "{}"]
+)
+def test_what_nobody_can_count_is_taken_to_be_the_most(count: str) -> None:
+    body = (
+        f'{{"choices": [{{"message": {{"content": "a"}}}}], "model": 3, "usage": {{"prompt_tokens": {count}, '
+    )
+    found = parsed_completion("openai", f'{body}"completion_tokens": 7.0}}}}'.encode(), MOST, "m")
+    assert found == Completion("openai", "m", "a", "stop", MOST.tokens_in, 7)
+    assert found.is_sound
+
+
+@pytest.mark.parametrize("usage", ["null", "[]", "3", '"none"', "{}"])
+def test_a_reply_without_an_account_is_booked_as_the_most_that_it_can_cost(
+    make_stage: MakeStage, samples: Samples, usage: str
+) -> None:
+    with ChatServer(change=lambda value: {**value, "usage": json.loads(usage)}) as server:
+        stage = make_stage(server.url, image=True, image_tokens=777, max_tokens=99)
+        [reply] = stage.process(samples(1, picture((64, 48))))["reply"]
+        budget = stage._caller.budget
+    assert isinstance(reply, Reply) and budget is not None
+    request = stage.request(
+        stage.drawn("k0"), *(samples(1, picture((64, 48)))[n][0] for n in ("context", "image"))
+    )
+    assert reply.tokens_in == request.most_tokens_in(777) and reply.tokens_out == 99
+    assert budget.account.committed == (reply.tokens_in, reply.tokens_out)
+
+
+def test_a_reply_without_end_is_cut_and_bought_once(make_stage: MakeStage, samples: Samples) -> None:
+    with ChatServer(fault=lambda digest, times: "endless") as server:
+        stage = make_stage(server.url, timeout=60)
+        [reply] = stage.process(samples(1))["reply"]
+    assert (reply.reason, str(reply.value)) == ("too_long", "a reply of more than 16 MB")
+    assert len(server.calls) == 1
+
+
+def test_no_call_goes_on_to_another_server(make_stage: MakeStage, samples: Samples) -> None:
+    with ChatServer() as other, ChatServer(fault=lambda digest, times: "redirect") as server:
+        server.elsewhere = f"{other.url}/chat/completions"
+        with pytest.raises(
+            UserError, match=f"127.0.0.1:{server.port} sends calls on to 127.0.0.1:{other.port}"
+        ):
+            make_stage(server.url, concurrency=1).process(samples(5))
+    assert len(server.calls) <= 4 and not other.calls
+
+
+def test_a_call_goes_on_within_its_server(make_stage: MakeStage, samples: Samples) -> None:
+    with ChatServer(fault=lambda digest, times: None if times else "redirect") as server:
+        server.elsewhere = "/v1/chat/completions"
+        [reply] = make_stage(server.url, concurrency=1).process(samples(1))["reply"]
+    assert isinstance(reply, Reply) and len(server.calls) == 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from schemas.columns import Columns, Reject
 from schemas.errors import UserError
 from schemas.reasoning import answer_of
 from schemas.replies import Reply
-from stages.generation.backends.transformers import TransformersGenerate
+from stages.generation.backends.transformers import LocalModel, TransformersGenerate
 
 Samples = Callable[..., Columns]
 
@@ -113,6 +113,7 @@ def test_marks_of_reasoning_are_kept_though_they_are_special_tokens(
     llava: Path, tmp_path: Path, prompt: str
 ) -> None:
     model = stage(llava, prompt, tmp_path)._caller.backend
+    assert isinstance(model, LocalModel)
     tokenizer = model.processor.tokenizer
     tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]", "<|odd|>"]})
     text = "[THINK]a dog[/THINK]a red ball<|odd|>"
