@@ -379,7 +379,7 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[str]) -> None
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("runner", ["local", "ray"])
+@pytest.mark.parametrize("runner", ["local", pytest.param("ray", marks=pytest.mark.ray)])
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     runner: str, write_recipe: Write, pipeline: Call, started: Callable[..., Any], tmp_path: Path
 ) -> None:

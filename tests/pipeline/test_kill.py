@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("GRITMILL_KILLS", "8"))
 SOURCE = "type: scenes, count: 240, part_size: 20"
 STAGES = [

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "type: scenes, count: 120, part_size: 10"
 OUTPUT = "shard_size: 100KB"
 

@@ -20,6 +20,8 @@ from pipeline.runners.ray import RayRunner, _no_environment, divide
 from pipeline.store import Store
 from schemas.errors import UserError
 
+pytestmark = pytest.mark.ray
+
 Write = Callable[..., Path]
 CPU, GPU = Resources(1, 0), Resources(1, 1)
 

@@ -22,7 +22,7 @@ def go(recipe: Path, work: str, runner: Runner, *overrides: str) -> Finished:
     return run(load_recipe(str(recipe), overrides), Store(work), runner, Progress())
 
 
-@pytest.mark.parametrize("runner", [LocalRunner, RayRunner])
+@pytest.mark.parametrize("runner", [LocalRunner, pytest.param(RayRunner, marks=pytest.mark.ray)])
 def test_a_bucket_holds_what_a_disk_would(
     runner: Callable[[], Runner], s3: str, write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:

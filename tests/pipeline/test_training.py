@@ -13,7 +13,7 @@ from pipeline.recipes import load_recipe
 from pipeline.training import eval_directory, evaluate, made_from, train
 from schemas.errors import UserError
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 Write = Callable[..., Path]
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -143,6 +143,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_what_was_answered_before_a_kill_is_not_sent_again(tmp_path: Path) -> None:
     paths = json.dumps([str(Path(__file__).parent), *sys.path])
     chance = random.Random(5)

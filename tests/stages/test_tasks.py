@@ -317,6 +317,7 @@ def test_options_that_make_no_sense(options):
         Tasks(**options)
 
 
+@pytest.mark.slow
 def test_our_recipe_writes_conversations_into_every_record(cli, tmp_path):
     out = tmp_path / "out"
     done = cli("run", "recipes/scenes_tasks.yaml", "--set", f"output.dir={out}", "--set", "source.count=20")

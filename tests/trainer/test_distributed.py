@@ -12,6 +12,8 @@ import pytest
 import tiny_training
 from tiny_training import curve
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(tiny_training.__file__)
 
 

@@ -10,6 +10,8 @@ from tiny_training import curve, options, weights
 from schemas.errors import UserError
 from trainer.train import train
 
+pytestmark = pytest.mark.ray
+
 ray = pytest.importorskip("ray", reason="needs ray")
 pytest.importorskip("ray.train", reason="needs what Ray Train is made of")
 

@@ -12,6 +12,8 @@ from tiny_training import curve, options, weights
 
 from trainer.train import train
 
+pytestmark = pytest.mark.slow
+
 MADE_FROM = {"recipe": "test"}
 
 

@@ -8,6 +8,8 @@ from chromium import problems
 
 from pipeline.gallery import asset
 
+pytestmark = pytest.mark.browser
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

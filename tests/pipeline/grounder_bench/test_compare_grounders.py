@@ -148,6 +148,7 @@ def test_the_command_s_mistakes_are_one_sentence(cli: Cli) -> None:
     assert "option grounder 'nobody' is not known" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_measured_on_real_photographs(coco_mini: Path) -> None:
     """YOLOX-nano as it comes and as `recipes/grit_laptop.yaml` sets it: 414 phrases with 929 boxes. Measured:
     AP 61.7 as it comes; at the recipe's score of 0.4, recall 44.6 and precision 88.8. The floors lie a little

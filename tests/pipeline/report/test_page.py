@@ -25,6 +25,8 @@ from pipeline.store import Store
 from schemas.boxes import Box
 from schemas.columns import ImageRef
 
+pytestmark = pytest.mark.browser
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -9,6 +9,8 @@ from chromium import faults, problems
 
 from tests.pipeline.view.conftest import CAPTIONS, picture, record
 
+pytestmark = pytest.mark.browser
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -213,6 +213,7 @@ def test_an_image_that_cannot_be_read_costs_its_row(make: Any, samples: Samples)
     assert replies == [Reject("unreadable_image")] * 2 and not server.batches
 
 
+@pytest.mark.slow
 def test_a_whole_run_hands_in_all_parts_before_it_waits(
     write_recipe: Callable[..., Path], cli: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ from stages.context import CaptionContext
 from stages.generation.backends.openai import OpenAIGenerate
 from stages.parse_replies import ParseReplies
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).parents[2] / "support" / "llama_server.py"
 PYTHON = os.environ.get("GRITMILL_LLAMA_PYTHON", sys.executable)
 PHOTOGRAPHS = int(os.environ.get("GRITMILL_LLAMA_PHOTOGRAPHS", "2"))

@@ -386,6 +386,7 @@ def test_the_tables_are_part_of_the_fingerprint() -> None:
     assert AnnotationGrounder().revision().keys() == {"label_synonyms", "quantity_nouns"}
 
 
+@pytest.mark.slow
 def test_measured_on_real_photographs(coco_mini: Path, chunks: NounChunks) -> None:
     """Floors a little under what was measured: 414 chunks, in 269 captions, by a word for the label.
 

@@ -152,6 +152,7 @@ def ground(stage, *rows) -> list[list[GroundedBox]]:
     return stage.process(batch(*rows))["candidates"]
 
 
+@pytest.mark.slow
 def test_boxes_that_were_learnt_come_out(learnt):
     stage = loaded(learnt)
     rows = [(shown(i), CAPTION, PHRASES) for i in range(2)]

@@ -334,6 +334,7 @@ def test_real_photographs_in_a_batch_rotated_and_alone(yolox_nano: Path, coco_mi
     assert together == stage.process(rows(*turned, caption="a person"))["candidates"]
 
 
+@pytest.mark.slow
 def test_measured_on_real_photographs(yolox_nano: Path, coco_mini: Path) -> None:
     """Boxes of the right category at IoU 0.5, each of people's once, as COCO's evaluation matches them.
 

@@ -142,6 +142,7 @@ FLOOR = 0.7
 """Mean IoU with human polygons over these photographs; docs/grounders.md states it for all of them."""
 
 
+@pytest.mark.slow
 def test_masks_of_real_weights_are_those_that_people_drew(sam2, coco_mini, rows) -> None:
     instances = json.loads((coco_mini / "instances.json").read_text())
     found, boxes, drawn = [], [], []

@@ -131,6 +131,7 @@ def _learnt_of(loaded, *examples):
     return [shown(tokenizer, row) for row in tensors["labels"]], bad, left_out
 
 
+@pytest.mark.slow
 def test_it_learns_eight_scenes_by_heart(learnt):
     said = say(learnt.model, learnt.adapter, SCENES)
     assert said == [learnt.adapter.dialect.encode_boxes([s.box], s.image.size) for s in SCENES]

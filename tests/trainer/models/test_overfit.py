@@ -3,6 +3,8 @@
 import pytest
 from scene_questions import example, say, scenes, score
 
+pytestmark = pytest.mark.slow
+
 STEPS = 900
 
 

@@ -140,6 +140,7 @@ def test_what_cannot_be_trained_on_is_named(checkpoint):
     assert "too long and thin" in reasons[SCENES[1].key]
 
 
+@pytest.mark.slow
 def test_it_learns_eight_scenes_by_heart(learnt):
     said = say(learnt.model, learnt.adapter, SCENES)
     assert said == [learnt.adapter.dialect.encode_boxes([s.box], s.image.size) for s in SCENES]
