@@ -33,7 +33,10 @@ def reasons_text(total: Total, most: int = 4) -> str:
 
 def funnel_markdown(name: str, totals: dict[str, Total], stats: dict[str, object]) -> str:
     """The report beside the dataset. No times: equal runs give equal reports."""
-    lines = [f"# {name}", "", "| split | shards | samples | bytes |", "|---|---:|---:|---:|"]
+    lines = [f"# {name}", ""]
+    if "limit" in stats:
+        lines += [f"Only the first {stats['limit']:,} samples of the source were taken (`--limit`).", ""]
+    lines += ["| split | shards | samples | bytes |", "|---|---:|---:|---:|"]
     splits = stats["splits"]
     assert isinstance(splits, dict)
     for split, s in splits.items():

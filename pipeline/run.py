@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.last_run import remember
 from pipeline.ledger import Ledger
 from pipeline.lock import locked
-from pipeline.output.finish import SUMS, claim, drop_stale, finish, is_written
+from pipeline.output.finish import SUMS, drop_stale, finish, is_written
+from pipeline.output.owner import claim, other_dataset
 from pipeline.output.shards import Shard, list_shards
 from pipeline.packaging import check_import_names
 from pipeline.plan import Parts, Plan, Shards, Step, Unit, make_plan
@@ -52,19 +53,33 @@ def work_directory(job: Job, work: str | None) -> str:
     return work or job.work or job.output.dir.rstrip("/") + ".work"
 
 
-def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | None = None) -> Finished:
+def run(
+    job: Job,
+    work: Store,
+    runner: Runner,
+    progress: Progress,
+    limit: int | None = None,
+    replace: bool = False,
+) -> Finished:
     """Does all that is not done and writes the dataset. Raises `UserError` for what the user can mend.
 
-    Killed at any moment, it goes on from there when called again.
+    Killed at any moment, it goes on from there when called again. Only with `replace` is another finished
+    dataset in the output folder replaced.
     """
     check_import_names()
     output = Store(job.output.dir)
     with locked(work):
         work.clean("")
+        output.clean("")
+        other = other_dataset(output, job, limit)
+        if other and not replace:
+            raise UserError(f"{other}; choose another output.dir, or replace it with --replace")
         parts = Parts.of(limited(job, limit))
         if not len(parts):
             raise UserError(f"the source ({job.source.type}) has no samples; check its paths")
         plan = make_plan(job, parts)
+        if other:
+            progress.note(f"{other}: it will be replaced")
         claim(output, job)
         work.write(RECORDED, record(job.data, work=True))
         if not work.exists(plan.parts_file):
@@ -85,7 +100,7 @@ def run(job: Job, work: Store, runner: Runner, progress: Progress, limit: int | 
         finally:
             session.flush()
             runner.close()
-        report = finish(plan, work, output, shards, session.totals)
+        report = finish(plan, work, output, shards, session.totals, limit)
         return Finished(plan, session.totals, shards, report)
 
 

@@ -4,7 +4,8 @@ The one module of this folder that knows of `trainer`, which it imports when ask
 """
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from trainer.metrics_file import Report
     from trainer.train import Trained
 
+log = logging.getLogger(__name__)
+
 PACKAGES = {"torch": "train", "transformers": "train", "accelerate": "train", "peft": "train"}
 
 
-def train(job: Job, progress: Callable[[dict[str, Any]], None]) -> "Trained":
+def train(job: Job, progress: Callable[[dict[str, Any]], None], replace: bool = False) -> "Trained":
     """Trains as the recipe's `train:` says, in this process or each of torchrun's; done once, it is not
-    done again.
+    done again. Only with `replace` is another training in the folder replaced.
 
     Raises `UserError` for a recipe that trains nothing and for a dataset that is not finished.
     """
@@ -36,10 +39,11 @@ def train(job: Job, progress: Callable[[dict[str, Any]], None]) -> "Trained":
 
     if job.train is None:
         raise UserError(f"the recipe {job.name} trains nothing; give it a block `train: {{model: ...}}`")
-    return fit(job.train, _finished_dataset(job), model_directory(job), made_from(job), progress=progress)
+    folder = model_directory(job)
+    return fit(job.train, _finished_dataset(job), folder, made_from(job), progress=progress, replace=replace)
 
 
-def train_on_ray(job: Job, address: str | None, workers: int | None) -> "Trained":
+def train_on_ray(job: Job, address: str | None, workers: int | None, replace: bool = False) -> "Trained":
     """As `train`, by the workers of Ray Train on a cluster, or on this machine without an address."""
     _check_packages()
     from trainer.ray_engine import train_on_ray as fit
@@ -47,12 +51,20 @@ def train_on_ray(job: Job, address: str | None, workers: int | None) -> "Trained
     if job.train is None:
         raise UserError(f"the recipe {job.name} trains nothing; give it a block `train: {{model: ...}}`")
     folder = model_directory(job)
-    return fit(job.train, _finished_dataset(job), folder, made_from(job), workers=workers, address=address)
+    return fit(
+        job.train,
+        _finished_dataset(job),
+        folder,
+        made_from(job),
+        workers=workers,
+        address=address,
+        replace=replace,
+    )
 
 
-def evaluate(job: Job, progress: Callable[[str, int, int], None]) -> "Report":
-    """Scores a model as the recipe's `eval:` says; the scores of what was trained here go into the
-    dataset's report.
+def evaluate(job: Job, progress: Callable[[str, int, int], None], replace: bool = False) -> "Report":
+    """Scores a model as the recipe's `eval:` says; the scores of what was trained on this very dataset go
+    into its report. Only with `replace` are the scores of another evaluation in the folder replaced.
 
     Raises `UserError` where there is no model, or nothing to ask.
     """
@@ -61,6 +73,8 @@ def evaluate(job: Job, progress: Callable[[str, int, int], None]) -> "Report":
     from transformers.utils import logging as transformers_logging
 
     from trainer.evaluate import evaluate as score
+    from trainer.evaluate import other_evaluation
+    from trainer.metrics_file import clear
     from trainer.models.load import load
     from trainer.provenance import read
     from trainer.score_table import score_markdown
@@ -74,18 +88,30 @@ def evaluate(job: Job, progress: Callable[[str, int, int], None]) -> "Report":
     folder = Path(model).expanduser()
     made = read(folder) if folder.is_dir() else None
     native = options.prompts == "native" or (options.prompts == "auto" and made is None)
+    scores = eval_directory(job)
+    about = {"model": loaded.name, "made_from": made["made_from"] if made else None}
+    other = other_evaluation(scores, loaded.adapter, options, sets, native, loaded.name)
+    if other and not replace:
+        raise UserError(f"{other}; choose another train.dir, or replace it with --replace")
+    if other:
+        clear(scores)
     report = score(
         loaded.model.to("cuda" if torch.cuda.is_available() else "cpu"),
         loaded.adapter,
         options,
         sets,
-        eval_directory(job),
+        scores,
         native=native,
-        about={"model": loaded.name, "made_from": made["made_from"] if made else None},
+        about=about,
         progress=progress,
     )
-    if is_ours and options.data is None:
-        put_scores(Store(job.output.dir), REPORT, score_markdown(report))
+    if is_ours and options.data is None and made:
+        if _is_of(made["made_from"], job):
+            put_scores(Store(job.output.dir), REPORT, score_markdown(report))
+        else:
+            log.warning(
+                "the model was trained on another state of the dataset, whose report has no scores of it"
+            )
     return report
 
 
@@ -155,6 +181,12 @@ def _model(job: Job, options: Eval) -> tuple[str, bool]:
             "--set eval.model=microsoft/kosmos-2-patch14-224"
         )
     return str(trained), True
+
+
+def _is_of(made: Mapping[str, Any], job: Job) -> bool:
+    """Whether a model was trained on the dataset that is there now."""
+    finished = Store(job.output.dir).exists(SUMS)
+    return finished and bool(made.get("dataset_digest") == made_from(job)["dataset_digest"])
 
 
 def _percent(value: float) -> str:

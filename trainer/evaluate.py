@@ -6,6 +6,7 @@
 rec/first_box@0.5 0.631 [0.602, 0.659], 812 questions on 269 images, 3 unparsable, ceiling 0.991
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -13,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import prompts
+from schemas.errors import UserError
 from schemas.training import Eval
 from trainer.answering import answer
 from trainer.judge import PROMPT, OpenAIJudge
 from trainer.metrics_file import (
+    METRICS,
     Report,
     TaskResult,
+    read_report,
     write_outcomes,
     write_predictions,
     write_report,
@@ -59,6 +63,51 @@ def evaluate(
     return report
 
 
+def other_evaluation(
+    out: Path, adapter: Adapter, options: Eval, sets: Sequence[QuestionSet], native: bool, model: str
+) -> str | None:
+    """What a folder holds, in words, if this evaluation would lose scores of it; None if it would not.
+
+    The same evaluation again loses none, nor does one of more sets, or of more of the same questions.
+    """
+    if not (out / METRICS).exists():
+        return None
+    try:
+        found = read_report(out)
+    except UserError as error:
+        return f"{out} holds scores that cannot be read: {error}"
+    now = _about(adapter, options, native) | {"model": model}
+    asked = {f"{questions.name} {questions.task}": questions for questions in sets}
+    changes = [
+        f"{name} was {_said(found.about[name])} and is now {_said(now[name])}"
+        for name in ("model", "dialect", "prompts", "judge")
+        if name in found.about and found.about[name] != now[name]
+    ]
+    for result in found.results:
+        what, old = f"{result.name} {result.task}", result.questions
+        new = asked.get(what)
+        if new is None:
+            changes.append(f"{what} would not be asked")
+        elif new.digest() != old["sha256"]:
+            counts = _counts(new)
+            if counts["of"] != old["of"] or counts["n"] <= old["n"]:
+                changes.append(
+                    f"{what} was asked {old['n']:,} questions and would be asked {counts['n']:,} others"
+                )
+    if not changes:
+        return None
+    more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return f"{out} holds another evaluation: {'; '.join(changes[:3])}{more}"
+
+
+def _said(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _counts(questions: QuestionSet) -> dict[str, int]:
+    return {"n": len(questions.asks), "of": questions.drawn_from or len(questions.asks)}
+
+
 def _result(
     model: Any,
     adapter: Adapter,
@@ -86,8 +135,7 @@ def _result(
     images = {ask.question.image for ask in questions.asks}
     bad = {ask.question.image for ask, said in zip(questions.asks, answers, strict=True) if said.problem}
     asked = {
-        "n": len(questions.asks),
-        "of": questions.drawn_from or len(questions.asks),
+        **_counts(questions),
         "images": len(images),
         "bad_images": len(bad),
         "sha256": questions.digest(),

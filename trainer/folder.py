@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.errors import UserError
-from trainer import provenance
+from trainer import metrics_file, provenance
 from trainer.provenance import Provenance
 
 MODEL = "model"
+SCORES = "eval"
+"""Where the scores of the model lie; see `trainer/metrics_file.py`."""
 LOG = "log.jsonl"
 REPORT = "report.md"
 UNFINISHED = ".unfinished"
@@ -79,20 +81,29 @@ class Folder:
         elif changes := provenance.differences(found, made):
             more = f", and {len(changes) - 3} more" if len(changes) > 3 else ""
             raise UserError(
-                f"{self.path} holds another training: {'; '.join(changes[:3])}{more}. "
-                "Choose another train.dir, or remove that folder."
+                f"{self.path} holds another training: {'; '.join(changes[:3])}{more}; "
+                "choose another train.dir, or replace it with --replace"
             )
+
+    def clear_other(self, made: Provenance) -> None:
+        """Makes the folder of another training this one's. What is not of it stays."""
+        found = provenance.read(self.path)
+        if found is not None and provenance.differences(found, made):
+            self.clear()
+            provenance.write(self.path, made)
 
     def claim(self, made: Provenance) -> None:
         """Marks the folder as this training's, unless it is; raises as `check` does."""
         self.check(made)
-        if provenance.read(self.path) is None:  # else it tells the versions that it was begun with
+        found = provenance.read(self.path)
+        if found is None or "model" not in found:  # else it tells the versions that it was begun with
             provenance.write(self.path, made)
 
     def clear(self) -> None:
-        """Removes what a training wrote here, so that it begins anew."""
+        """Removes what a training wrote here, and the scores of its model, so that it begins anew."""
         if provenance.read(self.path) is None:
             return
+        metrics_file.clear(self.path / SCORES)
         for entry in self.path.iterdir():
             if entry.name in (MODEL, UNFINISHED) or _CHECKPOINT(entry.name):
                 shutil.rmtree(entry)

@@ -106,6 +106,13 @@ def read_report(folder: str | Path) -> Report:
     return Report(about, results)
 
 
+def clear(folder: Path) -> None:
+    """Removes what an evaluation wrote. What a judge was paid for stays."""
+    for pattern in (METRICS, "predictions-*.jsonl", "outcomes-*.json"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def write_predictions(folder: Path, name: str, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes predictions-SET-TASK.jsonl."""
     _put(folder / f"predictions-{name}-{task}.jsonl", b"".join(to_json(row) + b"\n" for row in rows))

@@ -25,6 +25,7 @@ def train_on_ray(
     resume: bool = True,
     workers: int | None = None,
     address: str | None = None,
+    replace: bool = False,
 ) -> Trained:
     """As `train`, by `workers` processes: as many as the cluster has GPUs, or one if it has none.
 
@@ -51,7 +52,7 @@ def train_on_ray(
     said = options.model_dump(exclude_unset=True)
     trainer = TorchTrainer(
         _work,
-        train_loop_config={"place": (said, dataset, str(folder), dict(made_from), resume)},
+        train_loop_config={"place": (said, dataset, str(folder), dict(made_from), resume, replace)},
         scaling_config=ScalingConfig(num_workers=workers or max(1, gpus), use_gpu=gpus > 0),
         run_config=RunConfig(
             name="ray", storage_path=str(folder / ".ray"), failure_config=FailureConfig(_FAILURES)
@@ -68,8 +69,8 @@ def train_on_ray(
 
 
 def _work(config: dict[str, Any]) -> None:
-    options, *rest = config["place"]
-    train(Train.model_validate(options), *rest)
+    options, dataset, out, made_from, resume, replace = config["place"]
+    train(Train.model_validate(options), dataset, out, made_from, resume, replace=replace)
 
 
 def _mistake(error: BaseException | None) -> UserError | None:

@@ -65,13 +65,15 @@ def train(
     made_from: Mapping[str, Any],
     resume: bool = True,
     progress: Callable[[Line], None] = lambda line: None,
+    replace: bool = False,
 ) -> Trained:
     """Trains on the split `train` of the dataset in a folder; log, checkpoints and model go into `out`.
 
     Goes on from the last checkpoint in `out`, if any, and does nothing there if the training is done;
-    without `resume` it begins anew. `made_from` says what made the dataset: it is saved with the model, and
-    a training is not continued with another. `progress` is called with each line of the log, by the
-    main process alone. Every process of torchrun calls this. Raises `UserError`.
+    without `resume` it begins anew. Only with `replace` is another training in `out` replaced. `made_from`
+    says what made the dataset: it is saved with the model, and a training is not continued with another.
+    `progress` is called with each line of the log, by the main process alone. Every process of torchrun
+    calls this. Raises `UserError`.
     """
     import torch.distributed
     from transformers.utils import logging as transformers_logging
@@ -99,7 +101,10 @@ def train(
             global_batch=global_batch,
             steps=samples.steps,
         )
-        folder.check(made)
+        with arguments.main_process_first(local=False):
+            if replace and is_main_process():
+                folder.clear_other(made)
+            folder.check(made)
         if not folder.model.exists():
             model, adapter, made["model"] = load_model(options, samples)
             made["dialect"] = adapter.dialect.name

@@ -1,6 +1,5 @@
 """All that a card says, read from a finished dataset."""
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pipeline.output.finish import REPORT, STATS, SUMS
+from pipeline.output.finish import REPORT, STATS, fingerprint_of
 from pipeline.output.scores import scores_in
 from pipeline.recipes import RECORDED
 from pipeline.sources.tars import members
@@ -117,11 +116,6 @@ def gather(output: Store, stats: Stats, card: Card | None) -> Facts:
         scores=scores_in(output.read(REPORT).decode()) if output.exists(REPORT) else "",
         fingerprint=fingerprint_of(output),
     )
-
-
-def fingerprint_of(output: Store) -> str:
-    """Of a dataset's checksums: the same for the same bytes."""
-    return hashlib.sha256(output.read(SUMS)).hexdigest()[:16]
 
 
 def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:

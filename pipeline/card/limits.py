@@ -21,6 +21,8 @@ _LOOKED_FOR = {
 def limits(facts: Facts) -> Iterator[str]:
     """Generic ones where they apply, then those that can be computed."""
     stats = facts.stats
+    if "limit" in facts.summary:
+        yield f"Only the first {number(facts.summary['limit'])} samples of the source were taken."
     if stats.boxes:
         yield (
             "Phrases were found and matched with boxes by machine, and nobody checked the result. A phrase "

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from pipeline.card.body import body
 from pipeline.card.croissant import VERSION, croissant
-from pipeline.card.facts import Facts, fingerprint_of, gather
+from pipeline.card.facts import Facts, gather
 from pipeline.card.front_matter import front_matter
 from pipeline.card.pictures import PICTURES, Picture, is_picture, make_pictures
 from pipeline.card.yours import BEGIN, EMPTY, yours_in
+from pipeline.output.finish import fingerprint_of
 from pipeline.stats.measure import Stats, measure
 from pipeline.stats.read import finished_files, read_samples
 from pipeline.store import Store

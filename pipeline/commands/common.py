@@ -27,6 +27,10 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="Take only this many samples, from the start."),
 ]
+ReplaceOption = Annotated[
+    bool,
+    typer.Option("--replace", help="Put it in the place of another one that is finished there."),
+]
 
 
 def planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:

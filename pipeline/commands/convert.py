@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.common import ReplaceOption
 from pipeline.terminal import echo
 
 
@@ -45,13 +46,14 @@ def convert(
             " /--no-images", help="Name the images in the files, but do not copy them.", show_default=False
         ),
     ] = True,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write a dataset in another format, ours or not, and list what that format cannot say."""
     from pipeline.convert.convert import LEFT_OUT
     from pipeline.convert.convert import convert as write
     from pipeline.convert.registry import FORMATS
 
-    done = write(source, target, to.value, came.value if came else None, images, copy_images)
+    done = write(source, target, to.value, came.value if came else None, images, copy_images, replace)
     echo(f"{done.written:,} samples of {done.source} written as {to.value}: {target}")
     for title, counts, kind in (
         ("left out", done.losses.rows, "row"),

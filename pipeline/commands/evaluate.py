@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from pipeline.commands.common import RecipeArgument, SetOption
+from pipeline.commands.common import RecipeArgument, ReplaceOption, SetOption
 from pipeline.terminal import console, echo, redraw
 
 
-def evaluate(recipe: RecipeArgument, set_: SetOption = None) -> None:
+def evaluate(recipe: RecipeArgument, set_: SetOption = None, replace: ReplaceOption = False) -> None:
     """Score the trained model, or any other (`--set eval.model=ID`), on held-out and public sets."""
     from pipeline.recipes import load_recipe
 
-    score_model(load_recipe(recipe, set_ or []))
+    score_model(load_recipe(recipe, set_ or []), replace)
 
 
-def score_model(job: Any) -> None:
+def score_model(job: Any, replace: bool = False) -> None:
     """Scores, and prints the table."""
     from pipeline.training import eval_directory
     from pipeline.training import evaluate as score
@@ -21,7 +21,7 @@ def score_model(job: Any) -> None:
     def say(name: str, done: int, of: int) -> None:
         redraw(f"{name}: {done:,} of {of:,} questions", last=done == of)
 
-    report = score(job, say)
+    report = score(job, say, replace)
     from trainer.score_table import score_table
 
     console.print(score_table(report))

@@ -8,6 +8,7 @@ import typer
 from pipeline.commands.common import (
     LimitOption,
     RecipeArgument,
+    ReplaceOption,
     SetOption,
     WorkOption,
     echo_remarks,
@@ -45,6 +46,7 @@ def run(
     ] = None,
     work: WorkOption = None,
     limit: LimitOption = None,
+    replace: ReplaceOption = False,
     then: Annotated[
         str | None, typer.Option(metavar="train,eval", help="What to do with the dataset: train, then eval.")
     ] = None,
@@ -57,6 +59,7 @@ def run(
     from pipeline.run import run as run_job
     from pipeline.run import work_directory
     from pipeline.runners.base import Runner
+    from pipeline.stale import drop_stale_pages
     from pipeline.store import Store
 
     job = load_recipe(recipe, set_ or [])
@@ -73,11 +76,13 @@ def run(
 
         chosen = LocalRunner()
     try:
-        done = run_job(job, Store(folder), chosen, Progress(), limit)
+        done = run_job(job, Store(folder), chosen, Progress(), limit, replace)
     except KeyboardInterrupt:
         echo(err=True)
         echo(f"Stopped. What is finished is kept in {folder}; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
+    for line in drop_stale_pages(Store(job.output.dir)):
+        echo(line)
     console.print(funnel_table(done.totals))
     samples = done.totals["write"].rows_out
     echo()
@@ -86,10 +91,10 @@ def run(
     echo(f"one sample's story: pipeline why KEY {folder}")
     if Next.train in following:
         echo()
-        fit_model(job, Engine.torch)
+        fit_model(job, Engine.torch, replace=replace)
     if Next.eval in following:
         echo()
-        score_model(job)
+        score_model(job, replace)
 
 
 def _following(then: str | None) -> set[Next]:

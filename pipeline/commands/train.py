@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands.common import RecipeArgument, SetOption, need
+from pipeline.commands.common import RecipeArgument, ReplaceOption, SetOption, need
 from pipeline.terminal import echo
 
 
@@ -34,14 +34,21 @@ def train(
         int | None,
         typer.Option(min=1, help="Processes of `--engine ray`.  [default: one for each GPU]"),
     ] = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Train the recipe's model on its dataset; interrupted, it goes on where it was."""
     from pipeline.recipes import load_recipe
 
-    fit_model(load_recipe(recipe, set_ or []), engine, address, workers)
+    fit_model(load_recipe(recipe, set_ or []), engine, address, workers, replace)
 
 
-def fit_model(job: Any, engine: Engine, address: str | None = None, workers: int | None = None) -> None:
+def fit_model(
+    job: Any,
+    engine: Engine,
+    address: str | None = None,
+    workers: int | None = None,
+    replace: bool = False,
+) -> None:
     """Trains, and says where model and log lie."""
     from pipeline.progress import training_line
     from pipeline.training import train as fit
@@ -50,9 +57,9 @@ def fit_model(job: Any, engine: Engine, address: str | None = None, workers: int
     try:
         if engine is Engine.ray:
             need("ray", "ray", "or use --engine torch")
-            trained = train_on_ray(job, address, workers)
+            trained = train_on_ray(job, address, workers, replace)
         else:
-            trained = fit(job, lambda line: echo(training_line(line)))
+            trained = fit(job, lambda line: echo(training_line(line)), replace)
     except KeyboardInterrupt:
         echo(err=True)
         echo("Stopped. The same command goes on from the last checkpoint.", err=True)

@@ -13,6 +13,8 @@ from pipeline.convert.sample import Losses, Sample
 from pipeline.store import TEMPORARY
 from schemas.errors import UserError
 
+CONVERTED = ".converted"
+"""In the folder: the names of all files that the conversion wrote, one a line."""
 LEFT_OUT = "left_out.jsonl"
 """Beside the converted data: each row and part that was left out, with the reason."""
 
@@ -35,17 +37,18 @@ def convert(
     came: str | None = None,
     images: str | None = None,
     copy_images: bool = True,
+    replace: bool = False,
 ) -> Converted:
     """Writes the data at `source` to the new folder `target`, which is there whole or not at all.
 
     `came` is the format of the source if it is not to be guessed. Raises `UserError` where nothing could
-    be converted, or the target is there.
+    be converted, or the target is there: only with `replace` is another conversion replaced, and never what
+    somebody else has put there.
     """
     folder = Path(target)
     if not files.is_local(target):
         raise UserError(f"{target} is no folder of this machine; convert into one and copy it from there.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{target} is there already; choose another folder, or remove it first.")
+    _check(folder, replace)
     came = came or sniff(source)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
@@ -71,10 +74,42 @@ def convert(
             raise UserError(f"nothing in {source} can be written as {to}: {why or 'it has no samples'}.")
         if not losses.rows and not losses.parts:
             (temporary / LEFT_OUT).unlink()
+        (temporary / CONVERTED).write_text(
+            "".join(f"{name}\n" for name in sorted(_files(temporary))), encoding="utf-8"
+        )
         if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+            # Out of the way in one step, so that no kill leaves half of it.
+            old = folder.rename(temporary.with_name(f"{temporary.name}-old"))
+            temporary.rename(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return Converted(came, count, written, losses)
+
+
+def _check(folder: Path, replace: bool) -> None:
+    """Raises `UserError` where something is that somebody may want to keep."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / CONVERTED).is_file():
+        raise UserError(
+            f"{folder} is there already and no conversion of ours; choose another folder, or remove it first"
+        )
+    written = (folder / CONVERTED).read_text(encoding="utf-8").splitlines()
+    if others := sorted(_files(folder) - {CONVERTED, *written}):
+        raise UserError(
+            f"{folder} holds a conversion and files that are not of it, such as {others[0]}; choose another "
+            "folder, or move them away"
+        )
+    if not replace:
+        raise UserError(
+            f"{folder} holds another conversion, of {len(written):,} files; choose another folder, or "
+            "replace it with --replace"
+        )
+
+
+def _files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}

@@ -1,13 +1,12 @@
-"""Makes a folder of shards a dataset: whose it is, what is stale, checksums, statistics, report."""
+"""Makes a folder of shards a dataset: what is stale, checksums, statistics, report."""
 
 import functools
+import hashlib
 import importlib.metadata
 import json
 import posixpath
 import re
 from collections.abc import Sequence
-
-import yaml
 
 from pipeline.fingerprint import code_digest, digest
 from pipeline.funnel import funnel_markdown
@@ -18,43 +17,17 @@ from pipeline.output.shards import Shard
 from pipeline.output.write import fragment, shard_path
 from pipeline.plan import Plan, Step
 from pipeline.receipts import Receipt, Total
-from pipeline.recipes import RECORDED, Job, record
+from pipeline.recipes import Job
 from pipeline.results import read_receipt
 from pipeline.store import Store
-from schemas.errors import UserError
 from schemas.public import public
 
 SUMS = "SHA256SUMS"
 STATS = "stats.json"
 REPORT = "report.md"
+SOURCE = "source.sha256"
+"""Holds the digest of the source that the dataset was made from, in a line of its own."""
 _WRITTEN = re.compile(r"(train|validation|test)(-\d{5}-of-\d{5})?\.(tar|parquet|json)").fullmatch
-
-
-def claim(output: Store, job: Job) -> None:
-    """Marks the output folder as this recipe's. Raises `UserError` if it holds anything else."""
-    output.clean("")
-    recipe = record(job.data, work=False)
-    found = output.read(RECORDED) if output.exists(RECORDED) else None
-    if found is None and not output.is_empty():
-        raise UserError(
-            f"{output.root} is not empty and no dataset of ours; choose another output.dir, or empty it first"
-        )
-    if found is not None and (owner := _name_in(found)) != job.name:
-        raise UserError(
-            f"{output.root} holds the dataset of another recipe, {owner!r}; choose another output.dir, "
-            "or remove it first"
-        )
-    if found != recipe:
-        output.write(RECORDED, recipe)
-
-
-def _name_in(recipe: bytes) -> object:
-    """The name in a recorded recipe; None if it is none."""
-    try:
-        data = yaml.safe_load(recipe)
-    except yaml.YAMLError:
-        return None
-    return data.get("name") if isinstance(data, dict) else None
 
 
 def drop_stale(output: Store, job: Job, shards: Sequence[Shard]) -> None:
@@ -82,7 +55,14 @@ def is_written(output: Store, work: Store, step: Step, shard: Shard, formats: Se
     return True
 
 
-def finish(plan: Plan, work: Store, output: Store, shards: Sequence[Shard], totals: dict[str, Total]) -> str:
+def finish(
+    plan: Plan,
+    work: Store,
+    output: Store,
+    shards: Sequence[Shard],
+    totals: dict[str, Total],
+    limit: int | None = None,
+) -> str:
     """Joins what is one file a split, then writes report, statistics and, last, the checksums.
 
     Returns the report's path. A folder with `SHA256SUMS` in it is complete.
@@ -100,19 +80,28 @@ def finish(plan: Plan, work: Store, output: Store, shards: Sequence[Shard], tota
             if FORMATS[name].merge is not None:
                 path, digest = _merge(name, [s for s in shards if s.split == split], step, work, output)
                 sums[path] = digest
-    stats = statistics(plan, receipts, totals)
+    stats = statistics(plan, receipts, totals, limit)
     output.write(STATS, (json.dumps(stats, indent=2, ensure_ascii=False) + "\n").encode())
     content = format_sums(sums)
     is_same = output.exists(SUMS) and output.read(SUMS) == content
     scores = scores_in(output.read(REPORT).decode()) if is_same and output.exists(REPORT) else ""
     output.write(REPORT, (funnel_markdown(plan.job.name, totals, stats) + scores).encode())
+    output.write(SOURCE, f"{plan.source.digest()}\n".encode())
     if not is_same:
         output.write(SUMS, content)
     return output.url(REPORT)
 
 
-def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Total]) -> dict[str, object]:
-    """What `stats.json` holds: nothing of when or where, so that equal runs give equal bytes.
+def fingerprint_of(output: Store) -> str:
+    """Of a finished dataset's checksums: the same for the same bytes."""
+    return hashlib.sha256(output.read(SUMS)).hexdigest()[:16]
+
+
+def statistics(
+    plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Total], limit: int | None = None
+) -> dict[str, object]:
+    """What `stats.json` holds: nothing of when or where, so that equal runs give equal bytes. `limit` is in
+    it where one was given.
 
     `gritmill` says which code wrote the dataset: the version of the package and a digest of the code of all
     steps. The fingerprints of the steps are not in it: they depend on where the source lies.
@@ -126,6 +115,7 @@ def statistics(plan: Plan, receipts: dict[Shard, Receipt], totals: dict[str, Tot
     return {
         "name": plan.job.name,
         "gritmill": {"version": installed_version(), "code": code_version(plan)},
+        **({} if limit is None else {"limit": limit}),
         "splits": splits,
         "funnel": [
             {

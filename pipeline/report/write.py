@@ -1,11 +1,10 @@
 """Gathers what a run has to show and writes it into one file."""
 
-import hashlib
 from collections.abc import Iterator
 
 from pipeline.gallery.entry import Entry
 from pipeline.gallery.from_record import from_record
-from pipeline.output.finish import SUMS
+from pipeline.output.finish import fingerprint_of
 from pipeline.report.choice import Choice
 from pipeline.report.dropped import dropped
 from pipeline.report.measured import measured
@@ -14,6 +13,8 @@ from pipeline.report.run import Run
 from pipeline.report.survey import Survey, survey
 from pipeline.report.thumbnails import Thumbnails
 from pipeline.report.training import read_training
+from pipeline.store import Store
+from schemas.errors import UserError
 
 NAME = "report.html"
 
@@ -21,10 +22,21 @@ NAME = "report.html"
 def write_report(run: Run, choice: Choice) -> str:
     """Writes `report.html` beside the dataset and returns its path. The same run gives the same bytes.
 
-    Raises `UserError` for a damaged dataset.
+    Raises `UserError` for a damaged dataset, and where a page of that name is there that is not ours.
     """
+    if run.output.exists(NAME) and not _is_ours(run.output):
+        raise UserError(f"{run.output.url(NAME)} is not ours to write over; move it away")
     run.output.write(NAME, page(gather(run, choice)).encode("utf-8", "backslashreplace"))
     return run.output.url(NAME)
+
+
+def tells_of(output: Store) -> bool:
+    """False for a report of ours that was written for an earlier state of the dataset."""
+    return not _is_ours(output) or fingerprint_of(output).encode() in output.read(NAME)
+
+
+def _is_ours(output: Store) -> bool:
+    return b'<meta name="generator" content="gritmill">' in output.read(NAME)
 
 
 def gather(run: Run, choice: Choice) -> Contents:
@@ -39,7 +51,7 @@ def gather(run: Run, choice: Choice) -> Contents:
         groups=dropped(run, choice, thumbnails),
         pictures=thumbnails.uris,
         training=read_training(run.model),
-        fingerprint=hashlib.sha256(run.output.read(SUMS)).hexdigest()[:16] if found else "",
+        fingerprint=fingerprint_of(run.output) if found else "",
     )
 
 

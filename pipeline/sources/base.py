@@ -5,6 +5,10 @@ It must hold whatever tells one content from another (size, time or digest of th
 part that looks the same is not read again.
 """
 
+import hashlib
+import json
+import posixpath
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -23,8 +27,21 @@ class Source(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     """Import names it needs beyond the core, each with the extra that installs it."""
 
+    place: ClassVar[tuple[str, ...]] = ()
+    """Options that say which data it reads, beside its type; empty for all but `part_size`."""
+
     type: str
     """Which source this is."""
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it another source: a change of anything else, or of the files there, is an edit."""
+        told = self.model_dump(mode="json", exclude={"part_size"})
+        chosen = ("type", *self.place) if self.place else told
+        return {name: _plain(told[name]) for name in chosen}
+
+    def digest(self) -> str:
+        """SHA-256 of `identity`, 64 hex digits."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
 
     def within(self) -> "list[Source]":
         """The sources that it reads from, and those within them; their code counts as its own."""
@@ -45,3 +62,12 @@ class Source(BaseModel):
     def read(self, part: Part) -> Columns:
         """The samples of one part; a row that cannot be used holds a `Reject` with the reason."""
         raise NotImplementedError
+
+
+def _plain(value: Any) -> Any:
+    """A path as others would spell it: `./photos/` is `photos`. Whose password opens a URL does not count."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"://[^/@]*@", "://", value) if "://" in value else posixpath.normpath(value)

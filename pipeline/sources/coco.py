@@ -27,6 +27,7 @@ class CocoSource(CaptionedSource):
     Image keys are COCO's ids of twelve digits: `000000000139`.
     """
 
+    place = ("images", "captions", "instances", "per")
     type: Literal["coco"] = "coco"
     images: str
     """Folder or URL that the images' file names are relative to."""

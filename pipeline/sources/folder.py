@@ -34,6 +34,7 @@ class FolderSource(CaptionedSource):
     The key of an image is its path in the folder without the extension.
     """
 
+    place = ("path", "per")
     type: Literal["folder"] = "folder"
     path: str
     """The folder, or its URL. With a metadata file in it the captions come from there."""

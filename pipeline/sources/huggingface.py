@@ -27,6 +27,7 @@ _CONVERTED = "refs/convert/parquet"
 class HuggingfaceSource(CaptionedSource):
     """Reads the image column and caption columns; a part is some row groups, or an Arrow file."""
 
+    place = ("dataset", "subset", "split", "per")
     type: Literal["huggingface"] = "huggingface"
     dataset: str
     """An id on the hub (`user/name`), a folder that `save_to_disk` wrote, or parquet files by path,

@@ -73,6 +73,9 @@ class MixSource(Source):
                 )
         return self
 
+    def identity(self) -> dict[str, Any]:
+        return {"type": self.type, "sources": {name: one.identity() for name, one in self.sources.items()}}
+
     def within(self) -> list[Source]:
         return [inner for one in self.sources.values() for inner in (one, *one.within())]
 

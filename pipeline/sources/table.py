@@ -27,6 +27,7 @@ MAX_LINE = 2**24
 class TableSource(CaptionedSource):
     """Reads tables; a part is some row groups of a parquet file, or a range of bytes of JSON lines."""
 
+    place = ("path", "root", "per")
     type: Literal["table"] = "table"
     path: str | list[str]
     """Parquet or JSON lines files: a path, glob or URL, `{00..12}` spelled out; or a list of them."""

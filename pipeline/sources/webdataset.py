@@ -36,6 +36,7 @@ class WebdatasetSource(CaptionedSource):
     Samples whose JSON has the same `image_id` show one image, as in the shards that a run writes.
     """
 
+    place = ("shards", "per")
     type: Literal["webdataset"] = "webdataset"
     shards: str | list[str]
     """Tars: a path, glob or URL, `{00000..00012}` spelled out; or a list of them."""

@@ -108,9 +108,11 @@ def push(dataset: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Push:
 
 
 def on_disk(dataset: Path) -> dict[str, bytes]:
-    """What belongs on the hub: everything as it is, but for the recipe, which names places."""
+    """What belongs on the hub: everything as it is, but for the recipe, which names places, and what only
+    tells runs whether the source is theirs."""
     files = {p.relative_to(dataset).as_posix(): p.read_bytes() for p in dataset.rglob("*") if p.is_file()}
     recipe = public(yaml.safe_load(files["recipe.yaml"]))
+    del files["source.sha256"]
     return {**files, "recipe.yaml": yaml.safe_dump(recipe, sort_keys=False).encode()}
 
 

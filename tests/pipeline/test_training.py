@@ -136,3 +136,37 @@ def test_another_model_is_scored_beside_ours(recipe: Callable[..., Path], cli: C
     assert eval_directory(job).name.startswith("eval-") and (eval_directory(job) / "metrics.json").is_file()
     assert "## Scores" not in (tmp_path / "a" / REPORT).read_text()
     assert set(made_from(job)) == {"recipe", "recipe_digest", "dataset_digest"}
+
+
+def test_scores_of_one_evaluation_are_not_replaced_by_those_of_another(
+    recipe: Callable[..., Path], cli: Cli, tmp_path: Path
+) -> None:
+    path = recipe()
+    assert cli("run", path, "--runner", "local", "--then", "train,eval").returncode == 0
+    metrics = tmp_path / "a.model" / "eval" / "metrics.json"
+    before = metrics.read_bytes()
+    assert cli("eval", path).returncode == 0 and metrics.read_bytes() == before
+    refused = cli("eval", path, "--set", "eval.limit=3")
+    assert refused.returncode == 2 and metrics.read_bytes() == before
+    assert "holds another evaluation: validation rec was asked" in " ".join(refused.stderr.split())
+    assert "or replace it with --replace" in " ".join(refused.stderr.split())
+    assert cli("eval", path, "--set", "eval.limit=3", "--replace").returncode == 0
+    assert json.loads(metrics.read_bytes())["questions"]["validation"]["rec"]["n"] == 3
+
+
+def test_scores_of_a_model_do_not_go_into_the_report_of_another_dataset(
+    recipe: Callable[..., Path], cli: Cli, tmp_path: Path
+) -> None:
+    path = recipe()
+    assert cli("run", path, "--runner", "local", "--then", "train").returncode == 0
+    edited = ("--set", "output.split_seed=1")
+    assert cli("run", path, "--runner", "local", *edited).returncode == 0
+    said = cli("eval", path, *edited)
+    assert said.returncode == 0 and "trained on another state of the dataset" in said.stderr
+    assert "## Scores" not in (tmp_path / "a" / REPORT).read_text()
+    refused = cli("train", path, *edited)
+    assert refused.returncode == 2 and "holds another training" in refused.stderr
+    assert cli("train", path, *edited, "--replace").returncode == 0
+    assert not (tmp_path / "a.model" / "eval" / "metrics.json").exists()
+    assert cli("eval", path, *edited).returncode == 0
+    assert "## Scores" in (tmp_path / "a" / REPORT).read_text()

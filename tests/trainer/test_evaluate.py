@@ -22,9 +22,9 @@ from schemas.boxes import Box, iou
 from schemas.dialects import DIALECTS
 from schemas.errors import UserError
 from schemas.training import Eval
-from trainer.evaluate import evaluate
+from trainer.evaluate import evaluate, other_evaluation
 from trainer.metrics import Question, paired_difference, reg
-from trainer.metrics_file import Report, load_outcomes, read_report
+from trainer.metrics_file import Report, clear, load_outcomes, read_report
 from trainer.models.base import Asked
 from trainer.score_table import score_table
 from trainer.scoring import graded_text
@@ -241,6 +241,38 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert told["versions"]["torch"]
     assert printed(read_report(tmp_path)) == printed(report)
     assert read_report(tmp_path).about == report.about
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "model", "told"),
+    [
+        (3, {}, "fake/model", None),
+        (3, {"max_new_tokens": 9, "resamples": 500}, "fake/model", None),
+        (3, {}, "other/model", 'model was "fake/model" and is now "other/model"'),
+        (2, {}, "fake/model", "validation rec was asked 3 questions and would be asked 2 others"),
+        (4, {}, "fake/model", "validation rec was asked 3 questions and would be asked 4 others"),
+        (0, {}, "fake/model", "validation rec would not be asked"),
+    ],
+)
+def test_an_evaluation_that_would_lose_scores_is_told(
+    count: int, options: dict[str, Any], model: str, told: str | None, tmp_path: Path
+) -> None:
+    adapter = FakeAdapter(knows_all)
+    assert other_evaluation(tmp_path, adapter, Eval(), [rec_set()], False, model) is None
+    run(tmp_path, adapter, rec_set(count=3))
+    sets = [phrase_less(), *([rec_set(count=count)] if count else [])]
+    found = other_evaluation(tmp_path, adapter, Eval(**options), sets, False, model)
+    assert found is None if told is None else found is not None and told in found
+
+
+def test_more_of_the_same_questions_lose_no_scores(tmp_path: Path) -> None:
+    adapter = FakeAdapter(knows_all)
+    run(tmp_path, adapter, rec_set().limited(2, 0))
+    for most, is_fine in ((None, True), (3, True), (2, True), (1, False)):
+        sets = [rec_set().limited(most, 0)]
+        assert (other_evaluation(tmp_path, adapter, Eval(), sets, False, "fake/model") is None) is is_fine
+    clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_evaluations_compare_question_by_question(tmp_path: Path) -> None:

@@ -72,6 +72,24 @@ def test_another_training_is_not_continued(
     assert told in str(error.value)
 
 
+def test_another_training_is_replaced_if_told_so(llava: Path, shards: Path, tmp_path: Path) -> None:
+    before = options(llava, max_steps=2)
+    train(before, str(shards), str(tmp_path), MADE_FROM)
+    (tmp_path / "eval").mkdir()
+    for name in ("metrics.json", "predictions-validation-rec.jsonl", "judge-talk.jsonl"):
+        (tmp_path / "eval" / name).write_text("of the model before")
+    (tmp_path / "notes.txt").write_text("mine")
+    train(before, str(shards), str(tmp_path), MADE_FROM, replace=True)  # the same: nothing to replace
+    assert (tmp_path / "eval" / "metrics.json").exists()
+
+    again = options(llava, max_steps=3)
+    with pytest.raises(UserError, match="; choose another train.dir, or replace it with --replace$"):
+        train(again, str(shards), str(tmp_path), MADE_FROM)
+    assert train(again, str(shards), str(tmp_path), MADE_FROM, replace=True).steps == 3
+    assert {path.name for path in (tmp_path / "eval").iterdir()} == {"judge-talk.jsonl"}
+    assert (tmp_path / "notes.txt").exists()
+
+
 def test_a_training_on_another_dataset_is_not_continued(trained: Path, llava: Path, tmp_path: Path) -> None:
     others = tiny_training.save_shards(tmp_path / "others", 22)
     with pytest.raises(UserError, match="shards was"):

@@ -103,6 +103,16 @@ def test_it_tells_all_numbers_and_how_they_came_about(dataset):
     assert "| `ground` | `quantity_nouns` | `" in card
 
 
+def test_a_dataset_that_was_limited_says_so(dataset):
+    said = "Only the first 30 samples of the source were taken"
+    write_card(Store(str(dataset)))
+    assert said not in (dataset / "README.md").read_text()
+    stats = json.loads((dataset / "stats.json").read_text())
+    (dataset / "stats.json").write_text(json.dumps({**stats, "limit": 30}))
+    write_card(Store(str(dataset)))
+    assert said in (dataset / "README.md").read_text()
+
+
 def test_the_same_dataset_gets_the_same_card(dataset):
     first = card_of(dataset), (dataset / "croissant.json").read_bytes()
     assert (card_of(dataset), (dataset / "croissant.json").read_bytes()) == first

@@ -50,10 +50,52 @@ def test_what_cannot_be_converted_is_told_and_nothing_is_left(cli, make_full, tm
 
 
 def test_a_target_that_is_there_is_not_touched(dataset, tmp_path):
-    (tmp_path / "out").mkdir()
-    convert(dataset, str(tmp_path / "out"), "coco")
-    with pytest.raises(UserError, match="is there already"):
-        convert(dataset, str(tmp_path / "out"), "coco")
+    out = tmp_path / "out"
+    out.mkdir()
+    convert(dataset, str(out), "coco")
+    before = content(out)
+    with pytest.raises(
+        UserError, match=r"holds another conversion, of 3 files; .* or replace it with --replace"
+    ):
+        convert(dataset, str(out), "odvg")
+    assert content(out) == before
+
+
+def test_another_conversion_is_replaced_if_told_so(dataset, tmp_path):
+    out, plain = tmp_path / "out", tmp_path / "plain"
+    convert(dataset, str(out), "coco")
+    convert(dataset, str(plain), "odvg")
+    convert(dataset, str(out), "odvg", replace=True)
+    assert content(out) == content(plain)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_somebody_else_put_there_is_never_replaced(replace, dataset, tmp_path):
+    out = tmp_path / "out"
+    convert(dataset, str(out), "coco")
+    (out / "images" / "notes.txt").write_text("mine")
+    before = content(out)
+    with pytest.raises(UserError, match=r"files that are not of it, such as images/notes.txt"):
+        convert(dataset, str(out), "odvg", replace=replace)
+    assert content(out) == before
+    with pytest.raises(UserError, match="is there already and no conversion of ours"):
+        convert(str(out), dataset, "odvg", replace=replace)
+
+
+def test_a_replacement_that_fails_leaves_what_was_there(dataset, make_full, tmp_path):
+    out = tmp_path / "out"
+    convert(dataset, str(out), "coco")
+    before = content(out)
+    (tmp_path / "dumb").mkdir()
+    FORMATS["webdataset"].write([make_full(0, told=None)], tmp_path / "dumb", Losses())
+    with pytest.raises(UserError, match="nothing in"):
+        convert(str(tmp_path / "dumb"), str(out), "llava", replace=True)
+    assert content(out) == before
+
+
+def content(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_an_interrupted_conversion_leaves_nothing(dataset, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from schemas.errors import UserError
 def test_scores_go_with_their_shards(write_recipe: Callable[..., Path]) -> None:
     def made(*overrides: str) -> Store:
         job = load_recipe(recipe, overrides)
-        run(job, Store(job.output.dir + ".work"), LocalRunner(), Progress())
+        run(job, Store(job.output.dir + ".work"), LocalRunner(), Progress(), replace=True)
         return Store(job.output.dir)
 
     recipe = str(write_recipe("type: scenes, count: 6", ["image_check"]))

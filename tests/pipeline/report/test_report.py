@@ -6,12 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.report import Choice, find_run, write_report
+from pipeline.store import Store
 from schemas.errors import UserError
 
 pytest.importorskip("vl_convert", reason="needs vl-convert")
@@ -46,6 +48,17 @@ def data(text: str) -> dict[str, Any]:
 def copy(small: Path, tmp_path: Path) -> Path:
     """The dataset alone, which the recipe inside it does not know of."""
     return Path(shutil.copytree(small, tmp_path / "copy"))
+
+
+def test_a_page_of_somebody_else_s_is_left_alone(small: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(small.parent, tmp_path / "copy")) / small.name
+    run = replace(find_run(str(small)), output=Store(str(copy)))
+    write_report(run, ALL)
+    write_report(run, ALL)
+    (copy / "report.html").write_text("<h1>My own page</h1>")
+    with pytest.raises(UserError, match=r"report.html is not ours to write over; move it away"):
+        write_report(run, ALL)
+    assert (copy / "report.html").read_text() == "<h1>My own page</h1>"
 
 
 def test_kept_and_dropped_samples_are_all_there(small: Path) -> None:
