@@ -11,7 +11,8 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.output.finish import STATS
-from pipeline.recipes import Job, load_recipe
+from pipeline.recipes import find_run_files
+from pipeline.run_files import RunFiles
 from pipeline.store import Store
 from schemas.errors import UserError
 
@@ -23,7 +24,7 @@ ABSENT = "-"
 class Run:
     """A finished run, as found by its recipe or one of its folders."""
 
-    job: Job
+    job: RunFiles
     stats: dict[str, Any]
     """`stats.json` of its dataset."""
 
@@ -33,7 +34,7 @@ class Run:
         return model_directory(self.job)
 
 
-def model_directory(job: Job) -> str:
+def model_directory(job: RunFiles) -> str:
     """Where `pipeline train` puts the model and `pipeline eval` its scores."""
     chosen = job.train.dir if job.train else None
     return chosen or job.output.dir.rstrip("/") + ".model"
@@ -41,7 +42,7 @@ def model_directory(job: Job) -> str:
 
 def finished_run(name: str) -> Run:
     """A run by its recipe, its work folder or its output folder. Raises `UserError` if it has not ended."""
-    job = load_recipe(name)
+    job = find_run_files(name)
     output = Store(job.output.dir)
     if not output.exists(STATS):
         raise UserError(f"{name} has no finished dataset in {output.root}; `pipeline run {name}` makes it")

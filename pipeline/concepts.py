@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from pipeline.inputs import last_with_rows
-from pipeline.plan import Plan
+from pipeline.plan import Layout
 from pipeline.results import kept_rows
 from pipeline.sketches import StoredSketches
 from pipeline.store import Store
@@ -31,11 +31,11 @@ class Phrases:
     balance: ConceptBalance
 
 
-def count_phrases(plan: Plan, work: Store) -> Phrases:
+def count_phrases(plan: Layout, work: Store) -> Phrases:
     """Counts the phrases of a run. Raises `UserError` if its balance is not through, or has none."""
     steps = [step for step in plan.steps if isinstance(step.stage, ConceptBalance)]
     if not steps:
-        raise UserError(f"recipe {plan.job.name} has no concept_balance; put one after noun_chunks")
+        raise UserError("the run has no concept_balance; put one after noun_chunks")
     sketch, process = steps[0], steps[1]
     missing = len(plan.parts) - int(plan.parts.done(work.names(process.folder)).sum())
     if missing:

@@ -45,6 +45,16 @@ def is_local(uri: str) -> bool:
     return "://" not in uri
 
 
+def origin(uri: str) -> str:
+    """The server or bucket of a URL; empty for a path.
+
+    >>> origin("s3://bucket/grit.work"), origin("out/grit.work")
+    ('s3://bucket', '')
+    """
+    scheme, separator, rest = uri.rpartition("://")
+    return f"{scheme}{separator}{rest.partition('/')[0]}" if separator else ""
+
+
 def open_binary(uri: str) -> BinaryIO:
     """A seekable file. Raises `OSError` if it cannot be had."""
     if is_local(uri):

@@ -1,38 +1,118 @@
-"""How the results in a work folder were made: the plan of the run that wrote there last.
+"""How the results in a work folder were made: the layout of the run that wrote there last, as it recorded it.
 
 A plan that is made anew has other fingerprints as soon as our code or a model has changed; what that run
-kept and dropped is still worth a look.
+kept and dropped is still worth a look. Neither the source nor a model, nor code that is not ours, is touched
+for it: a work folder may be somebody else's.
 """
 
-import json
-from dataclasses import replace
+from typing import Annotated, Any
 
-from pipeline.plan import Parts, Plan, make_plan
-from pipeline.recipes import load_recipe
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline import yaml_lines
+from pipeline.column_types import type_of, type_word
+from pipeline.plan import Kind, Layout, Limit, Parts, Plan, Resources, Step
+from pipeline.recipes import RECORDED, hide_secrets_of
+from pipeline.recorded_stages import recorded_stage, stage_entry
 from pipeline.store import Store
 from schemas.errors import UserError
+from schemas.public import hidden, hide, public, without_secrets
+from stages.base import Stage
 
 RECORDED_STEPS = "steps.json"
 
 
+class _Step(BaseModel):
+    """A step; its name and fingerprint become the name of a folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[\w.:-]+$")]
+    kind: Kind
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+    cpus: float
+    gpus: float
+    columns: dict[str, str]
+    """Those that it writes, with the word for their type."""
+    versions: dict[str, str]
+    options: dict[str, Any]
+    limits: list[Limit]
+
+
+class _Record(BaseModel):
+    """The whole of `steps.json`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parts: Annotated[str, Field(pattern=r"^parts-[0-9a-f]+\.arrow$")]
+    steps: list[_Step]
+    hidden: dict[str, Annotated[str, Field(pattern=r"^(\$\{\w+\}|\*\*\*)$")]]
+    """What the addresses in the results must not be seen to hold, and what is shown instead."""
+
+
 def remember(plan: Plan, work: Store) -> None:
-    """Writes down where the results of each step lie.
+    """Writes down where the results of each step lie, and what is in them.
 
-    {"parts": "parts-ae07d1d890ea8352.arrow", "steps": [["source", "source", "3994f29c9521a5a2"], ...]}
+    {"parts": "parts-ae07d1d890ea8352.arrow",
+     "steps": [{"name": "source", "kind": "source", "fingerprint": "3994f29c9521a5a2", "cpus": 1, "gpus": 0,
+                "columns": {"key": "str", ...}, "versions": {}, "options": {}, "limits": []}, ...],
+     "hidden": {}}
     """
-    steps = [[step.name, step.kind, step.fingerprint] for step in plan.steps]
-    work.write(RECORDED_STEPS, json.dumps({"parts": plan.parts_file, "steps": steps}, indent=1).encode())
+    steps = [
+        _Step(
+            name=step.name,
+            kind=step.kind,
+            fingerprint=step.fingerprint,
+            cpus=step.resources.cpus,
+            gpus=step.resources.gpus,
+            columns={name: type_word(kind) for name, kind in step.writes.items()},
+            versions=public(dict(step.versions)),
+            options=without_secrets(step.options),
+            limits=list(step.limits),
+        )
+        for step in plan.steps
+    ]
+    record = _Record(parts=plan.parts_file, steps=steps, hidden=hidden())
+    work.write(RECORDED_STEPS, record.model_dump_json(indent=1).encode())
 
 
-def last_run(work: Store) -> Plan:
-    """The plan of the last run, with its recipe. Raises `UserError` if there was none, or none that can
-    be told any more, because a stage or the source of its recipe is not there."""
+def last_run(work: Store) -> Layout:
+    """The layout of the last run. Raises `UserError` if there was none, or none that can be told any more."""
     if not work.exists(RECORDED_STEPS):
         raise UserError(f"{work.root} holds no run; `pipeline run RECIPE` makes one")
-    said = json.loads(work.read(RECORDED_STEPS))
-    plan = make_plan(load_recipe(work.root), Parts.load(work, said["parts"]))
-    if [[step.name, step.kind] for step in plan.steps] != [[name, kind] for name, kind, _ in said["steps"]]:
-        raise UserError(f"{work.root} was made by another version of gritmill; run the recipe again")
-    fingerprints = [fingerprint for *_, fingerprint in said["steps"]]
-    steps = (replace(step, fingerprint=f) for step, f in zip(plan.steps, fingerprints, strict=True))
-    return replace(plan, steps=tuple(steps))
+    try:
+        record = _Record.model_validate_json(work.read(RECORDED_STEPS))
+        parts = Parts.load(work, record.parts)
+        recipe = yaml_lines.load(work.read(RECORDED).decode(), work.url(RECORDED)).data
+        stages = _stages(recipe)
+    except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{work.root} is damaged, or was made by another version of gritmill "
+            f"({type(error).__name__}); run the recipe again"
+        ) from error
+    hide(record.hidden)
+    hide_secrets_of(recipe)
+    return Layout(steps=tuple(_step(step, stages.get(step.name)) for step in record.steps), parts=parts)
+
+
+def _step(said: _Step, stage: Stage | None) -> Step:
+    return Step(
+        name=said.name,
+        kind=said.kind,
+        fingerprint=said.fingerprint,
+        resources=Resources(said.cpus, said.gpus),
+        writes={name: type_of(word) for name, word in said.columns.items()},
+        stage=stage,
+        versions=tuple(said.versions.items()),
+        options=said.options,
+        limits=tuple(said.limits),
+    )
+
+
+def _stages(recipe: dict[str, object]) -> dict[str, Stage | None]:
+    """Those of ours in a recorded recipe by their names."""
+    entries = recipe["stages"]
+    if not isinstance(entries, list):
+        raise ValueError("no stages")
+    return {name: recorded_stage(kind, options) for name, kind, options in map(stage_entry, entries)}

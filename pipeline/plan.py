@@ -13,8 +13,8 @@ next. The last pass works on output shards instead of parts.
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from pipeline.sources.base import Part, Source
 from pipeline.store import Store
 from schemas.errors import UserError
 from stages.base import GlobalStage, Stage
+from stages.filters.base import AtLeast, AtMost, Filter
 
 _CHUNK = 65536
 _IS_RESULT = re.compile(rf"[0-9a-f]{{{DIGITS}}}{re.escape(SUFFIX)}").fullmatch
@@ -46,6 +47,19 @@ class Resources(NamedTuple):
     """Packages that a worker has in versions of its own: `("transformers==4.57.1",)`."""
 
 
+class Limit(NamedTuple):
+    """A number of a filter, and the reason for which a row is dropped beyond it.
+
+    >>> Limit("words", "too_few_words", "at least", 3)
+    """
+
+    column: str
+    reason: str
+    side: Literal["at least", "at most"]
+    threshold: float | None
+    """None drops none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One thing done to each part, or, for `write`, to each shard."""
@@ -57,6 +71,10 @@ class Step:
     writes: dict[str, Any]
     stage: Stage | None = None
     versions: tuple[tuple[str, str], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What it was told: thresholds and the like."""
+    limits: tuple[Limit, ...] = ()
+    """Between which its measurements must lie."""
 
     @property
     def folder(self) -> str:
@@ -188,12 +206,10 @@ class Pass:
     """The sketch step whose decision is taken at the end."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Everything that is fixed before the first task runs."""
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """The steps of a run and the parts that they work on: where every result lies."""
 
-    job: Job
-    source: Source
     steps: tuple[Step, ...]
     parts: Parts
 
@@ -225,6 +241,14 @@ class Plan:
         return len(self.steps) - 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan(Layout):
+    """Everything that is fixed before the first task runs."""
+
+    job: Job
+    source: Source
+
+
 def make_plan(job: Job, parts: Parts) -> Plan:
     """Lays out the steps of a job. A step's fingerprint covers its options, its code and that of
     all it imports, the revision of its model and prompts, and the fingerprint of what feeds it."""
@@ -242,9 +266,10 @@ def make_plan(job: Job, parts: Parts) -> Plan:
     for name, stage in [*((named.name, named.stage) for named in job.stages), ("shards", assign)]:
         runtime = _runtime(stage)
         revision = stage.revision() | runtime
+        options = stage.model_dump(mode="json", exclude=set(stage.inert))
         identity = [
             type(stage).__qualname__,
-            stage.model_dump(mode="json", exclude=set(stage.inert)),
+            options,
             code_digest(type(stage).__module__),
             revision,
             feeding,
@@ -257,14 +282,31 @@ def make_plan(job: Job, parts: Parts) -> Plan:
         pins = tuple(f"{package}=={version}" for package, version in sorted(runtime.items()))
         resources = Resources(stage.cpus, gpus, name if stage.solo else "", pins)
         versions = tuple(sorted(revision.items()))
+        about = (stage, versions, options, _limits(stage))
         if isinstance(stage, GlobalStage):
-            steps.append(Step(name, "sketch", feeding, resources, stage.sketches, stage, versions))
-            steps.append(Step(name, "process", feeding, resources, stage.writes, stage, versions))
+            steps.append(Step(name, "sketch", feeding, resources, stage.sketches, *about))
+            steps.append(Step(name, "process", feeding, resources, stage.writes, *about))
         else:
-            steps.append(Step(name, "stage", feeding, resources, stage.writes, stage, versions))
+            steps.append(Step(name, "stage", feeding, resources, stage.writes, *about))
     written = digest(feeding, job.output.formats, code_digest("pipeline.output.write"))
     steps.append(Step("write", "write", written, Resources(1, 0), {"key": str}))
-    return Plan(job, source, tuple(steps), parts)
+    return Plan(job=job, source=source, steps=tuple(steps), parts=parts)
+
+
+def _limits(stage: Stage) -> tuple[Limit, ...]:
+    """Those of a filter's measurements that are numbers."""
+    if not isinstance(stage, Filter):
+        return ()
+    return tuple(
+        Limit(
+            bound.column,
+            bound.reason,
+            "at least" if isinstance(bound, AtLeast) else "at most",
+            getattr(stage, bound.option),
+        )
+        for bound in stage.bounds
+        if isinstance(bound, (AtLeast, AtMost)) and stage.writes[bound.column] in (int, float)
+    )
 
 
 def _runtime(stage: Stage) -> dict[str, str]:

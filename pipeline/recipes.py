@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,10 +15,12 @@ from pydantic import BaseModel, ValidationError
 from pipeline import files, yaml_lines
 from pipeline.output.formats import FORMATS
 from pipeline.output.shards import AssignShards
+from pipeline.run_files import RunFiles
 from pipeline.sources.base import Source
 from pipeline.sources.registry import source_class
 from schemas.errors import UserError
-from schemas.recipe import Output, Recipe
+from schemas.public import hide_credentials, hide_variable, is_hidden, without_secrets
+from schemas.recipe import Recipe
 from schemas.training import Eval, Train
 from stages.base import Stage
 from stages.registry import all_stages, stage_class, suggestion
@@ -28,6 +30,7 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 RECORDED = "recipe.yaml"
 WORK_MARK = "# Recorded by a run whose work lies in this folder.\n"
 MAX_BYTES = 10**6
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 _TOLD = "conversations"
 
@@ -43,22 +46,21 @@ class NamedStage:
     stage: Stage
 
 
-@dataclass(frozen=True)
-class Job:
+@dataclass(frozen=True, kw_only=True)
+class Job(RunFiles):
     """A recipe whose every word has been checked, with its source and stages ready to plan."""
 
-    name: str
     source: Source
     stages: list[NamedStage]
-    output: Output
     max_failed_fraction: float
-    data: dict[str, Any]
-    """The recipe as plain data, overrides applied: what is recorded beside the dataset."""
-    work: str | None = None
-    """The work folder that the recipe was recorded in, if it was."""
-    train: Train | None = None
-    """None if the recipe trains nothing."""
-    eval: Eval = field(default_factory=Eval)
+
+
+class Found(NamedTuple):
+    """A recipe's file, and whether the user named the folder that it was recorded in."""
+
+    place: str
+    text: str
+    in_folder: bool
 
 
 class RecipeError(UserError):
@@ -73,45 +75,114 @@ class RecipeError(UserError):
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
     """Reads `name` (a file, or one of the recipes that come along) and applies `a.b=c` overrides.
 
-    Raises `RecipeError` with every mistake: unknown names and options, wrong types, missing files
-    and packages, columns that do not fit together.
+    Environment variables in it are expanded and its source is looked at, so that it must be a file that the
+    user names: what lies in the folder of a run may be somebody else's. Raises `RecipeError` with every
+    mistake: unknown names and options, wrong types, missing files and packages, columns that do not fit
+    together.
     """
-    place, text = find_recipe(name)
-    document = yaml_lines.load(text, name)
+    found = find_recipe(name)
+    if found.in_folder:
+        raise UserError(
+            f"{name} is the folder of a run, which is only looked at. To go on with that run, name its "
+            f"recipe: your own file, or, if you trust it, {found.place}"
+        )
+    job = _checker(name, found, overrides).check()
+    return replace(job, work=posixpath.dirname(found.place)) if found.text.startswith(WORK_MARK) else job
+
+
+def find_run_files(name: str, overrides: Sequence[str] = ()) -> RunFiles:
+    """The files of a run by its recipe or one of its folders, without a look at source and stages.
+
+    In the recipe of a folder, which may be somebody else's, no variable is expanded, and the folder is where
+    it lies, whatever it says. Raises `RecipeError` with every mistake.
+    """
+    found = find_recipe(name)
+    checker = _checker(name, found, overrides)
+    is_work = found.text.startswith(WORK_MARK)
+    if not found.in_folder:
+        run = checker.run_files(None)
+        return replace(run, work=posixpath.dirname(found.place)) if is_work else run
+    folder = name.rstrip("/")
+    if is_work:
+        return replace(checker.run_files(_output_of(folder, checker.document.data)), work=folder)
+    return checker.run_files(folder)
+
+
+def _output_of(work: str, recipe: dict[str, Any]) -> str:
+    """The output folder of a work folder: beside it, or where its recipe says, if that is the same run's.
+
+    An address is only believed where the work folder lies at the same one; the work folder stands for none.
+    """
+    output = recipe.get("output")
+    said = output.get("dir") if isinstance(output, dict) else None
+    candidates = [work.removesuffix(".work"), said] if isinstance(said, str) else []
+    for candidate in candidates:
+        if candidate != work and files.origin(candidate) == files.origin(work):
+            place = f"{candidate.rstrip('/')}/{RECORDED}"
+            if files.stat(place) and yaml_lines.load(_read(place), place).data.get("name") == recipe.get(
+                "name"
+            ):
+                return candidate
+    return work
+
+
+def _checker(name: str, found: Found, overrides: Sequence[str]) -> "_Checker":
+    document = yaml_lines.load(found.text, name)
     if not isinstance(document.data, dict):
         raise UserError(f"{name} is not a recipe: it should be a mapping with name, source, stages, output")
     checker = _Checker(name, document)
     for override in overrides:
         checker.apply(override)
-    job = checker.check()
-    return replace(job, work=posixpath.dirname(place)) if text.startswith(WORK_MARK) else job
+    hide_secrets_of(document.data)
+    return checker
 
 
-def find_recipe(name: str) -> tuple[str, str]:
-    """A recipe by its path or URL, by the folder of a run (work or output), or one of ours by name.
+def hide_secrets_of(recipe: Any) -> None:
+    """Hides in all that is said hereafter the variables of a recipe, and the passwords in its addresses."""
+    for text in texts_in(recipe):
+        hide_credentials(text)
+        for variable in _VARIABLE.findall(text):
+            if variable in os.environ:
+                hide_variable(variable, os.environ[variable])
 
-    Returns where it was found and its text.
-    """
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text among the values of plain data."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def find_recipe(name: str) -> Found:
+    """A recipe by its path or URL, by the folder of a run (work or output), or one of ours by name."""
     candidates = [name, f"{name.rstrip('/')}/{RECORDED}"]
     if files.is_local(name):
         candidates += [str(RECIPES / Path(name).name), str(RECIPES / f"{name}.yaml")]
     for candidate in candidates:
         if files.stat(candidate):
-            try:
-                return candidate, files.read(candidate, MAX_BYTES).decode()
-            except UnicodeDecodeError as error:
-                raise UserError(f"{name} is no text in UTF-8: {error}. Save it as UTF-8.") from error
-            except OSError as error:
-                raise UserError(f"{name} cannot be read: {error}") from error
+            return Found(candidate, _read(candidate), candidate == candidates[1])
     known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
     raise UserError(
         f"there is no recipe {name}; give a path, the folder of a run, or one of ours: {', '.join(known)}"
     )
 
 
+def _read(place: str) -> str:
+    try:
+        return files.read(place, MAX_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place} is no text in UTF-8: {error}. Save it as UTF-8.") from error
+    except OSError as error:
+        raise UserError(f"{place} cannot be read: {error}") from error
+
+
 def record(data: dict[str, Any], work: bool) -> bytes:
-    """A recipe as it is kept beside a run's results (`work`) or its dataset."""
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    """A recipe as it is kept beside a run's results (`work`) or its dataset: without a secret."""
+    text = yaml.safe_dump(without_secrets(data), sort_keys=False, allow_unicode=True)
     return ((WORK_MARK if work else "") + text).encode()
 
 
@@ -186,6 +257,25 @@ class _Checker:
         else:
             self.found.append((line, f"line {line:<4}  {message}"))
 
+    def run_files(self, folder: str | None) -> RunFiles:
+        """What needs no source and no stage. In the recipe of a dataset's `folder` nothing is expanded."""
+        written = self.document.data
+        data = written | {"output": {"dir": folder}}
+        if folder is None:
+            blocks = {key: value for key, value in written.items() if key not in ("source", "stages")}
+            data = written | self._expanded(blocks, ())
+        recipe = self._validated(Recipe, data, (), "")
+        train = self._block(Train, data, "train")
+        evaluation = self._block(Eval, data, "eval")
+        if self.found or recipe is None:
+            raise self._error()
+        return RunFiles(
+            name=recipe.name, output=recipe.output, data=written, train=train, eval=evaluation or Eval()
+        )
+
+    def _error(self) -> RecipeError:
+        return RecipeError(self.name, [message for _, message in sorted(self.found, key=lambda m: m[0])])
+
     def check(self) -> Job:
         data = self._expanded(self.document.data, ())
         recipe = self._validated(Recipe, data, (), "")
@@ -201,7 +291,7 @@ class _Checker:
         train = self._block(Train, data, "train")
         evaluation = self._block(Eval, data, "eval")
         if self.found or recipe is None or source is None:
-            raise RecipeError(self.name, [message for _, message in sorted(self.found, key=lambda m: m[0])])
+            raise self._error()
         chosen = [NamedStage(name, stage) for _, stage, name in known if stage]
         for one in chosen:
             one.stage.works_for(recipe.name)
@@ -213,7 +303,7 @@ class _Checker:
             max_failed_fraction=recipe.max_failed_fraction,
             train=train,
             eval=evaluation or Eval(),
-            data=data,
+            data=self.document.data,
         )
 
     def _block(self, cls: type[M], data: dict[str, Any], key: str) -> M | None:
@@ -234,7 +324,9 @@ class _Checker:
                 self.mistake(path, f"the environment variable {match[1]} is not set")
             return os.environ.get(match[1], "")
 
-        return re.sub(r"\$\{(\w+)\}", variable, value)
+        if is_hidden(value):
+            self.mistake(path, f"{value!r} lacks a secret, which is not recorded; name your own recipe")
+        return _VARIABLE.sub(variable, value)
 
     def _source(self, options: dict[str, Any]) -> Source | None:
         try:

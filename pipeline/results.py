@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from pipeline.receipts import Receipt
 from pipeline.store import Store
 from schemas.columns import Columns, Reject, arrow_type, to_arrow
+from schemas.public import without_secrets
 
 SUFFIX = ".parquet"
 _BOOKKEEPING = [
@@ -65,7 +66,7 @@ def make_result(
             values = list(values)
             for i, value in enumerate(values):
                 if isinstance(value, Reject):
-                    rejects[i] = rejects[i] or value
+                    rejects[i] = rejects[i] or _without_secrets(value)
                     values[i] = None
         try:
             arrays.append(to_arrow(values, kind))
@@ -107,8 +108,13 @@ def _storable(values: list[Any], kind: Any, rejects: list[Reject | None]) -> lis
             to_arrow([value], kind)
         except _NOT_STORABLE as error:
             kept[i] = None
-            rejects[i] = rejects[i] or Failure(type(error).__name__, str(error)[:500])
+            rejects[i] = rejects[i] or _without_secrets(Failure(type(error).__name__, str(error)[:500]))
     return kept
+
+
+def _without_secrets(reject: Reject) -> Reject:
+    """Why a row went may quote an address."""
+    return type(reject)(*map(without_secrets, (reject.reason, reject.value, reject.threshold)))
 
 
 def _plain_text(text: str) -> str:

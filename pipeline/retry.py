@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from pipeline.ledger import Ledger
-from pipeline.plan import Plan
+from pipeline.plan import Layout
 from pipeline.sketches import SHARDS
 from pipeline.store import Store
 
@@ -28,7 +28,7 @@ class Forgotten(NamedTuple):
     """Those that will be tried again; the other rows of the parts are only read again."""
 
 
-def forget(plan: Plan, work: Store, reasons: Collection[str] = PASSING) -> list[Forgotten]:
+def forget(plan: Layout, work: Store, reasons: Collection[str] = PASSING) -> list[Forgotten]:
     """Removes the results of parts in which rows failed, or were rejected for one of the reasons.
 
     From the last step to the first, so that a kill on the way leaves a run that can go on.
@@ -58,7 +58,7 @@ def forget(plan: Plan, work: Store, reasons: Collection[str] = PASSING) -> list[
     return found
 
 
-def _remove(plan: Plan, work: Store, since: dict[str, int]) -> None:
+def _remove(plan: Layout, work: Store, since: dict[str, int]) -> None:
     """A decision, and all behind it, depends on all parts."""
     first = min(since.values())
     decided = next(n for n, step in enumerate(plan.steps) if step.kind == "sketch" and n >= first)

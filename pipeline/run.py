@@ -21,6 +21,7 @@ from pipeline.progress import Progress
 from pipeline.receipts import Receipt, Total
 from pipeline.recipes import RECORDED, Job, record
 from pipeline.results import read_receipt
+from pipeline.run_files import RunFiles
 from pipeline.runners.base import Runner
 from pipeline.scheduler import Scheduler
 from pipeline.sketches import Decisions, StoredSketches, read_shards, write_shards
@@ -28,6 +29,7 @@ from pipeline.store import Store
 from pipeline.tasks import PIECE, Task
 from pipeline.worker import Worker
 from schemas.errors import UserError
+from schemas.public import hidden
 from stages.base import GlobalStage
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Finished:
     """Path of the report."""
 
 
-def work_directory(job: Job, work: str | None) -> str:
+def work_directory(job: RunFiles, work: str | None) -> str:
     """Where the results of the steps lie: beside the output unless said otherwise."""
     return work or job.work or job.output.dir.rstrip("/") + ".work"
 
@@ -69,6 +71,9 @@ def run(
     check_import_names()
     output = Store(job.output.dir)
     with locked(work):
+        if hidden():
+            # The list of parts and the results hold addresses as they are.
+            work.close_to_others()
         work.clean("")
         output.clean("")
         other = other_dataset(output, job, limit)
@@ -87,7 +92,7 @@ def run(
         remember(plan, work)
         runner.start(
             functools.partial(
-                Worker, plan.steps, job.source, work, plan.parts_file, output, job.output.formats
+                Worker, plan.steps, job.source, work, plan.parts_file, output, job.output.formats, hidden()
             ),
             plan.steps,
         )

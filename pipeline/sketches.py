@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.output.shards import Shard
-from pipeline.plan import Parts, Plan, Step
+from pipeline.plan import Layout, Parts, Step
 from pipeline.results import read_columns
 from pipeline.store import Store
 from schemas.columns import Columns, arrow_type, from_arrow, to_arrow
@@ -66,13 +66,13 @@ class Decisions:
         return (self[i] for i in range(self._reader.num_record_batches))
 
 
-def write_shards(plan: Plan, store: Store, shards: Sequence[Shard]) -> None:
+def write_shards(plan: Layout, store: Store, shards: Sequence[Shard]) -> None:
     """Keeps the list of shards beside the decision that it follows from."""
     text = json.dumps([asdict(shard) for shard in shards])
     store.write(f"{plan.sharding.folder}/{SHARDS}", text.encode())
 
 
-def read_shards(plan: Plan, store: Store) -> list[Shard] | None:
+def read_shards(plan: Layout, store: Store) -> list[Shard] | None:
     """The list of shards, or None if they have not been decided on yet."""
     name = f"{plan.sharding.folder}/{SHARDS}"
     return [Shard(**shard) for shard in json.loads(store.read(name))] if store.exists(name) else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.ledger import Ledger
-from pipeline.plan import Parts, Plan, Resources, Shards
+from pipeline.plan import Layout, Parts, Resources, Shards
 from pipeline.receipts import Total
 from pipeline.sketches import read_shards
 from pipeline.store import Store
@@ -22,7 +22,7 @@ class StepStatus:
     versions: dict[str, str]
 
 
-def status(plan: Plan, work: Store) -> list[StepStatus]:
+def status(plan: Layout, work: Store) -> list[StepStatus]:
     """Every step that makes rows, and writing, with the sum of their receipts."""
     found = []
     for step in plan.steps:

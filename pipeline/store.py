@@ -180,6 +180,12 @@ class Store:
                 "run the same command again; what is finished is kept."
             ) from error
 
+    def close_to_others(self) -> None:
+        """Lets nobody but its owner into a local folder."""
+        if self.is_local:
+            with self._explained(""):
+                Path(self.path).chmod(0o700)
+
     def remove(self, name: str) -> None:
         """Removes a file if it is there."""
         with contextlib.suppress(FileNotFoundError):

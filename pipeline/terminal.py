@@ -1,4 +1,5 @@
-"""The one way to the terminal: control characters of foreign names, captions and replies are spelled out.
+"""The one way to the terminal: control characters of foreign names, captions and replies are spelled out, and
+secrets are left out.
 
 A file called `\\x1b[31m` must not turn the terminal red, nor a key with a line end look like a line of ours.
 Commands print by `echo` and `console`; the linter refuses any other way.
@@ -17,6 +18,8 @@ import typer
 from rich.segment import Segment
 from rich.text import Text
 
+from schemas.public import without_secrets
+
 # C0 and C1, what turns the direction of writing round, and halves of characters, which cannot be encoded.
 _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _OF_TEXT = re.compile(f"[{_CONTROLS}]")
@@ -24,13 +27,13 @@ _OF_LINE = re.compile(f"[{_CONTROLS}\\t\\n\\u2028\\u2029]")
 
 
 def printable(text: str) -> str:
-    r"""Control characters spelled out, as `\x1b` and `\u202e`; line ends and tabs stay."""
-    return _OF_TEXT.sub(_spelled, text)
+    r"""Control characters spelled out, as `\x1b` and `\u202e`, and no secret; line ends and tabs stay."""
+    return _OF_TEXT.sub(_spelled, without_secrets(text))
 
 
 def one_line(text: str) -> str:
     r"""As `printable`, and line ends and tabs are `\n` and `\t`."""
-    return _OF_LINE.sub(_spelled, text)
+    return _OF_LINE.sub(_spelled, without_secrets(text))
 
 
 def echo(line: str = "", err: bool = False) -> None:
@@ -40,7 +43,7 @@ def echo(line: str = "", err: bool = False) -> None:
 
 def echo_json(text: str) -> None:
     """Prints JSON. It stays JSON: control characters stand in nothing but its strings."""
-    typer.echo(_OF_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    typer.echo(_OF_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", without_secrets(text)))
 
 
 def echo_error(text: str) -> None:

@@ -14,7 +14,8 @@ from rich.table import Table
 from pipeline.compare import model_directory
 from pipeline.output.finish import REPORT, SUMS
 from pipeline.output.scores import put_scores
-from pipeline.recipes import Job, missing_packages, record
+from pipeline.recipes import missing_packages, record
+from pipeline.run_files import RunFiles
 from pipeline.store import Store
 from schemas.errors import UserError
 from schemas.training import Eval
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 PACKAGES = {"torch": "train", "transformers": "train", "accelerate": "train", "peft": "train"}
 
 
-def train(job: Job, progress: Callable[[dict[str, Any]], None], replace: bool = False) -> "Trained":
+def train(job: RunFiles, progress: Callable[[dict[str, Any]], None], replace: bool = False) -> "Trained":
     """Trains as the recipe's `train:` says, in this process or each of torchrun's; done once, it is not
     done again. Only with `replace` is another training in the folder replaced.
 
@@ -43,7 +44,7 @@ def train(job: Job, progress: Callable[[dict[str, Any]], None], replace: bool = 
     return fit(job.train, _finished_dataset(job), folder, made_from(job), progress=progress, replace=replace)
 
 
-def train_on_ray(job: Job, address: str | None, workers: int | None, replace: bool = False) -> "Trained":
+def train_on_ray(job: RunFiles, address: str | None, workers: int | None, replace: bool = False) -> "Trained":
     """As `train`, by the workers of Ray Train on a cluster, or on this machine without an address."""
     _check_packages()
     from trainer.ray_engine import train_on_ray as fit
@@ -62,7 +63,7 @@ def train_on_ray(job: Job, address: str | None, workers: int | None, replace: bo
     )
 
 
-def evaluate(job: Job, progress: Callable[[str, int, int], None], replace: bool = False) -> "Report":
+def evaluate(job: RunFiles, progress: Callable[[str, int, int], None], replace: bool = False) -> "Report":
     """Scores a model as the recipe's `eval:` says; the scores of what was trained on this very dataset go
     into its report. Only with `replace` are the scores of another evaluation in the folder replaced.
 
@@ -115,7 +116,7 @@ def evaluate(job: Job, progress: Callable[[str, int, int], None], replace: bool 
     return report
 
 
-def score_comparison(a: Job, b: Job) -> Table:
+def score_comparison(a: RunFiles, b: RunFiles) -> Table:
     """Scores of two runs under the same protocol, and how much better the second one is.
 
     The difference has an interval where both were asked the same questions (`eval.data` sees to that).
@@ -124,7 +125,7 @@ def score_comparison(a: Job, b: Job) -> Table:
     from trainer.metrics import Outcomes, paired_difference
     from trainer.metrics_file import load_outcomes
 
-    def outcomes(job: Job) -> dict[str, dict[str, Outcomes]]:
+    def outcomes(job: RunFiles) -> dict[str, dict[str, Outcomes]]:
         try:
             return load_outcomes(eval_directory(job))
         except UserError:
@@ -150,13 +151,13 @@ def score_comparison(a: Job, b: Job) -> Table:
     return table
 
 
-def eval_directory(job: Job) -> Path:
+def eval_directory(job: RunFiles) -> Path:
     """Where metrics.json and the answers lie: with the model that was trained, also for another one."""
     folder = Path(model_directory(job))
     return folder / "eval" if job.eval.model is None else folder / f"eval-{_slug(job.eval.model)}"
 
 
-def made_from(job: Job) -> dict[str, str]:
+def made_from(job: RunFiles) -> dict[str, str]:
     """Which dataset a model is trained on: name and digest of its recipe, digest of its checksums.
 
     {"recipe": "grit", "recipe_digest": "5f0c...", "dataset_digest": "9b1d..."}
@@ -170,7 +171,7 @@ def made_from(job: Job) -> dict[str, str]:
     }
 
 
-def _model(job: Job, options: Eval) -> tuple[str, bool]:
+def _model(job: RunFiles, options: Eval) -> tuple[str, bool]:
     """The model to be scored, and whether it is the one that was trained here."""
     if options.model is not None:
         return options.model, False
@@ -183,7 +184,7 @@ def _model(job: Job, options: Eval) -> tuple[str, bool]:
     return str(trained), True
 
 
-def _is_of(made: Mapping[str, Any], job: Job) -> bool:
+def _is_of(made: Mapping[str, Any], job: RunFiles) -> bool:
     """Whether a model was trained on the dataset that is there now."""
     finished = Store(job.output.dir).exists(SUMS)
     return finished and bool(made.get("dataset_digest") == made_from(job)["dataset_digest"])
@@ -198,7 +199,7 @@ def _slug(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-._" else "-" for c in name).strip("-.") or "model"
 
 
-def _finished_dataset(job: Job) -> str:
+def _finished_dataset(job: RunFiles) -> str:
     output = Store(job.output.dir)
     if not output.exists(SUMS):
         raise UserError(f"{output.root} holds no finished dataset; `pipeline run` makes it")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline.plan import Plan, Step, Unit
+from pipeline.plan import Layout, Unit
 from pipeline.results import read_columns, read_result
 from pipeline.store import Store
 from schemas.errors import UserError
@@ -38,7 +38,7 @@ class Story:
     chapters: list[Chapter]
 
 
-def tell(plan: Plan, work: Store, key: str) -> list[Story]:
+def tell(plan: Layout, work: Store, key: str) -> list[Story]:
     """The stories of all samples with this key (or of this image). Raises `UserError` for none."""
     stories = [
         Story(found, unit.id, row, list(_chapters(plan, work, unit, row)))
@@ -51,7 +51,7 @@ def tell(plan: Plan, work: Store, key: str) -> list[Story]:
     return stories
 
 
-def _find(plan: Plan, work: Store, key: str) -> Iterator[tuple[Unit, int, str]]:
+def _find(plan: Layout, work: Store, key: str) -> Iterator[tuple[Unit, int, str]]:
     source = plan.steps[0]
     there = set(work.names(source.folder))
     for unit in plan.parts:
@@ -63,7 +63,7 @@ def _find(plan: Plan, work: Store, key: str) -> Iterator[tuple[Unit, int, str]]:
                 yield unit, row["_row"], row["key"]
 
 
-def _chapters(plan: Plan, work: Store, unit: Unit, row: int) -> Iterator[Chapter]:
+def _chapters(plan: Layout, work: Store, unit: Unit, row: int) -> Iterator[Chapter]:
     for step in plan.steps:
         if not step.makes_rows:
             continue
@@ -77,10 +77,6 @@ def _chapters(plan: Plan, work: Store, unit: Unit, row: int) -> Iterator[Chapter
         if found["_reason"] is not None:
             verdict = "failed" if found["_failed"] else "rejected"
             why = (found["_reason"], found["_value"], found["_threshold"])
-            yield Chapter(step.name, verdict, *why, columns, _options(step))
+            yield Chapter(step.name, verdict, *why, columns, dict(step.options))
             return
-        yield Chapter(step.name, "kept", columns=columns, options=_options(step))
-
-
-def _options(step: Step) -> dict[str, Any]:
-    return {} if step.stage is None else step.stage.model_dump(mode="json", exclude=set(step.stage.inert))
+        yield Chapter(step.name, "kept", columns=columns, options=dict(step.options))

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.inputs import Inputs, load_inputs
 from pipeline.isolate import process_isolated
@@ -24,6 +24,7 @@ from pipeline.sources.base import Source
 from pipeline.store import Store
 from pipeline.tasks import Rows, Task, piece_name
 from schemas.columns import Columns
+from schemas.public import hide
 from stages.base import GlobalStage, Stage
 
 
@@ -38,8 +39,11 @@ class Worker:
         parts_file: str,
         output: Store,
         formats: Sequence[str],
+        hidden: Mapping[str, str] | None = None,
     ) -> None:
+        """`hidden` is what must not stand in anything that leaves this process; see `schemas/public.py`."""
         check_import_names()
+        hide(hidden or {})
         self.steps = tuple(steps)
         self.source = source
         self.store = store

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from schemas import public
+
 ROOT = Path(__file__).parent.parent
 SUPPORT = ROOT / "tests" / "support"
 SHARED = ROOT.parent / "shared"
@@ -25,6 +27,13 @@ settings.load_profile("same")
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test's recipe hides is hidden in that test only."""
+    monkeypatch.setattr(public, "_hidden", {})
+    public.hide({})
 
 
 @pytest.fixture(scope="session")

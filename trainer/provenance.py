@@ -16,6 +16,7 @@ from typing import Any
 
 from schemas.checkpoints import PROVENANCE
 from schemas.errors import UserError
+from schemas.public import without_secrets
 from schemas.training import Train
 from trainer.presets import presets
 
@@ -62,7 +63,7 @@ def provenance(
         "steps": steps,
         "versions": versions(),
     }
-    return json.loads(json.dumps(made))
+    return without_secrets(json.loads(json.dumps(made)))
 
 
 def read(folder: Path) -> Provenance | None:

@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from pipeline.output.finish import REPORT, STATS, fingerprint_of
 from pipeline.output.scores import scores_in
 from pipeline.recipes import RECORDED
+from pipeline.recorded_stages import recorded_stage, stage_entry
 from pipeline.sources.tars import members
 from pipeline.stats.measure import Stats
 from pipeline.stats.read import finished_files
@@ -21,7 +21,6 @@ from pipeline.store import Store
 from schemas.errors import UserError
 from schemas.public import public
 from schemas.recipe import Card
-from stages.registry import stage_class
 
 _SPACY_MODEL = re.compile(r"([a-z]{2,3})_\w+_(sm|md|lg|trf)")
 
@@ -128,24 +127,10 @@ def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _names_classes(options: Any) -> bool:
-    """Whether one names a stage that is not ours: `agreement: {"package.module:Class": {...}}`."""
-    if isinstance(options, list):
-        return any(map(_names_classes, options))
-    if not isinstance(options, dict):
-        return False
-    return any(":" in str(name) or _names_classes(value) for name, value in options.items())
-
-
 def _stage(entry: Any) -> StageFacts:
-    """Options with their defaults. Nothing that is not ours is imported: then only those written down."""
-    [(kind, written)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
-    options = {name: value for name, value in (written or {}).items() if name != "as"}
-    name = str((written or {}).get("as", kind))
-    if ":" not in kind and not _names_classes(options):
-        try:
-            stage = stage_class(kind, options).model_validate(options)
-        except (UserError, ValidationError, ModuleNotFoundError):  # of another version of gritmill
-            return StageFacts(name, kind, public(options))
+    """Options with their defaults; only those written down where the stage is not one of ours."""
+    name, kind, options = stage_entry(entry)
+    stage = recorded_stage(kind, options)
+    if stage is not None:
         options = stage.model_dump(mode="json", exclude=set(stage.inert))
     return StageFacts(name, kind, public(options))

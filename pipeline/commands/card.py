@@ -7,11 +7,11 @@ from pipeline.terminal import echo
 def card(recipe: RecipeArgument, set_: SetOption = None) -> None:
     """Write the dataset's card (README.md), its pictures, its Croissant description; your text stays."""
     from pipeline.card import CARD, CROISSANT, write_card
-    from pipeline.recipes import load_recipe
+    from pipeline.recipes import find_run_files
     from pipeline.store import Store
     from schemas.recipe import Card
 
-    job = load_recipe(recipe, set_ or [])
+    job = find_run_files(recipe, set_ or [])
     output = Store(job.output.dir)
     write_card(output, Card.model_validate(job.data.get("card") or {}))
     echo(output.url(CARD))

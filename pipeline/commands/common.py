@@ -9,6 +9,10 @@ import typer
 from pipeline.terminal import echo
 from schemas.errors import UserError
 
+RecipeFileArgument = Annotated[
+    str,
+    typer.Argument(help="A recipe file, or one that comes along (such as `grit`)."),
+]
 RecipeArgument = Annotated[
     str,
     typer.Argument(help="A recipe file, one that comes along (such as `grit`), or the folder of a run."),
@@ -31,6 +35,17 @@ ReplaceOption = Annotated[
     bool,
     typer.Option("--replace", help="Put it in the place of another one that is finished there."),
 ]
+
+
+def last_run_of(recipe: str, overrides: Sequence[str] | None, work: str | None) -> Any:
+    """The layout of the last run of a recipe or folder, and the store that its results lie in."""
+    from pipeline.last_run import last_run
+    from pipeline.recipes import find_run_files
+    from pipeline.run import work_directory
+    from pipeline.store import Store
+
+    store = Store(work_directory(find_run_files(recipe, overrides or []), work))
+    return last_run(store), store
 
 
 def planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption
+from pipeline.commands.common import LimitOption, RecipeFileArgument, SetOption
 from pipeline.grounder_bench.truth import Truth
 from pipeline.terminal import console, echo
 
 
 def compare_grounders(
-    recipe: RecipeArgument,
+    recipe: RecipeFileArgument,
     try_: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,9 +8,9 @@ from pipeline.terminal import console, echo, redraw
 
 def evaluate(recipe: RecipeArgument, set_: SetOption = None, replace: ReplaceOption = False) -> None:
     """Score the trained model, or any other (`--set eval.model=ID`), on held-out and public sets."""
-    from pipeline.recipes import load_recipe
+    from pipeline.recipes import find_run_files
 
-    score_model(load_recipe(recipe, set_ or []), replace)
+    score_model(find_run_files(recipe, set_ or []), replace)
 
 
 def score_model(job: Any, replace: bool = False) -> None:

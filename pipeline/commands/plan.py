@@ -1,5 +1,7 @@
 """`pipeline plan`: what a run would do."""
 
+from typing import Any
+
 from rich.table import Table
 
 from pipeline.commands.common import (
@@ -8,6 +10,7 @@ from pipeline.commands.common import (
     SetOption,
     WorkOption,
     echo_remarks,
+    last_run_of,
     planned,
 )
 from pipeline.terminal import console, echo
@@ -16,16 +19,38 @@ from pipeline.terminal import console, echo
 def plan(
     recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
 ) -> None:
-    """Show what a run would do: parts, steps, what is done, weights to load, and the cost of calls."""
+    """Show what a run would do: parts, steps, what is done, weights to load, and the cost of calls.
+
+    Of the folder of a run, what the run was going to do: its source and its models are not looked at.
+    """
+    from pipeline.recipes import find_recipe
+
+    if find_recipe(recipe).in_folder:
+        _show_steps(recipe, *last_run_of(recipe, set_, work))
+        return
     the_plan, store = planned(recipe, set_, work, limit)
     from pipeline.estimates import cost_table, estimate_cost
-    from pipeline.status import status as look
     from pipeline.weights import weights_of
+
+    _show_steps(the_plan.job.name, the_plan, store)
+    if found := weights_of(the_plan.job):
+        echo()
+        echo("Weights")
+        for line in (line for one in found for line in one.lines()):
+            echo(line)
+    echo_remarks(the_plan.job)
+    if cost := estimate_cost(the_plan):
+        echo()
+        console.print(cost_table(cost))
+
+
+def _show_steps(name: str, the_plan: Any, store: Any) -> None:
+    from pipeline.status import status as look
 
     hints = [unit.spec.get("rows") for unit in the_plan.parts]
     known = sum(h for h in hints if isinstance(h, int))
     rows = f", at least {known:,} samples" if known else ""
-    echo(f"{the_plan.job.name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
+    echo(f"{name}: {len(the_plan.parts):,} parts{rows}, work in {store.root}")
     steps = look(the_plan, store)
     fingerprints = {step.name: step.fingerprint for step in the_plan.steps}
     table = Table(box=None, pad_edge=False)
@@ -42,12 +67,3 @@ def plan(
         if step.versions:
             versions = ", ".join(f"{k} {v}" for k, v in step.versions.items())
             echo(f"{step.name}: {versions}")
-    if found := weights_of(the_plan.job):
-        echo()
-        echo("Weights")
-        for line in (line for one in found for line in one.lines()):
-            echo(line)
-    echo_remarks(the_plan.job)
-    if cost := estimate_cost(the_plan):
-        echo()
-        console.print(cost_table(cost))

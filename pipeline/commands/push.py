@@ -21,8 +21,8 @@ def push(
 ) -> None:
     """Upload what has changed to the Hub, tagged with the files' digest; goes on after a cut."""
     from pipeline.push import push as upload
-    from pipeline.recipes import load_recipe
+    from pipeline.recipes import find_run_files
 
     need("huggingface_hub", "hub", "which speaks to the Hub")
-    done = upload(load_recipe(recipe, set_ or []), repo, private, dry_run, force, echo)
+    done = upload(find_run_files(recipe, set_ or []), repo, private, dry_run, force, echo)
     echo(f"{done.url} ({done.tag})")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
 from pipeline.terminal import echo
 
 
@@ -16,10 +16,9 @@ def retry(
     ] = None,
     set_: SetOption = None,
     work: WorkOption = None,
-    limit: LimitOption = None,
 ) -> None:
     """Forget failures that may have passed, such as a server that was down; the next run tries again."""
-    the_plan, store = planned(recipe, set_, work, limit)
+    the_plan, store = last_run_of(recipe, set_, work)
     from pipeline.lock import locked
     from pipeline.retry import PASSING, forget
 
@@ -27,4 +26,8 @@ def retry(
         forgotten = forget(the_plan, store, reason or PASSING)
     for step in forgotten:
         echo(f"{step.step}: {step.rows:,} rows in {step.parts:,} parts will be tried again")
-    echo(f"now: pipeline run {recipe}" if forgotten else "nothing failed for such a reason")
+    from pipeline.recipes import find_recipe
+
+    found = find_recipe(recipe)
+    again = found.place if found.in_folder else recipe
+    echo(f"now: pipeline run {again}" if forgotten else "nothing failed for such a reason")

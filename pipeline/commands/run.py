@@ -7,7 +7,7 @@ import typer
 
 from pipeline.commands.common import (
     LimitOption,
-    RecipeArgument,
+    RecipeFileArgument,
     ReplaceOption,
     SetOption,
     WorkOption,
@@ -35,7 +35,7 @@ class RunnerName(StrEnum):
 
 
 def run(
-    recipe: RecipeArgument,
+    recipe: RecipeFileArgument,
     set_: SetOption = None,
     runner: Annotated[
         RunnerName, typer.Option(help="`ray` uses all cores or a cluster; `local` stays in this process.")

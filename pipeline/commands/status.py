@@ -1,14 +1,12 @@
 """`pipeline status`: how far a run is."""
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
 from pipeline.terminal import console, echo
 
 
-def status(
-    recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None, limit: LimitOption = None
-) -> None:
+def status(recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None) -> None:
     """Show how far a run is, and its funnel so far."""
-    the_plan, store = planned(recipe, set_, work, limit)
+    the_plan, store = last_run_of(recipe, set_, work)
     from pipeline.funnel import funnel_table
     from pipeline.status import status as look
 

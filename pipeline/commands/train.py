@@ -37,9 +37,9 @@ def train(
     replace: ReplaceOption = False,
 ) -> None:
     """Train the recipe's model on its dataset; interrupted, it goes on where it was."""
-    from pipeline.recipes import load_recipe
+    from pipeline.recipes import find_run_files
 
-    fit_model(load_recipe(recipe, set_ or []), engine, address, workers, replace)
+    fit_model(find_run_files(recipe, set_ or []), engine, address, workers, replace)
 
 
 def fit_model(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeArgument, SetOption, WorkOption, planned
+from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
 from pipeline.terminal import echo
 
 
@@ -13,10 +13,9 @@ def why(
     recipe: RecipeArgument,
     set_: SetOption = None,
     work: WorkOption = None,
-    limit: LimitOption = None,
 ) -> None:
     """Tell a sample's whole story: what each stage found, why it was kept or dropped."""
-    the_plan, store = planned(recipe, set_, work, limit)
+    the_plan, store = last_run_of(recipe, set_, work)
     from pipeline.why import tell
     from pipeline.why_text import story_lines
 

@@ -13,6 +13,7 @@ from schemas.boxes import Box
 from schemas.columns import Annotation, GroundedBox, ImageRef, Reject, Span
 from schemas.conversations import Conversation
 from schemas.masks import Mask
+from schemas.public import without_secrets
 from schemas.records import Record, Region, to_json, to_record
 
 HUMAN = "annotations"
@@ -98,14 +99,13 @@ class Losses:
         self._tell = tell
 
     def row(self, name: str, reason: str) -> None:
-        self.rows[reason] += 1
-        self._note("row", name, reason)
+        self._note("row", self.rows, *map(without_secrets, (name, reason)))
 
     def part(self, name: str, reason: str) -> None:
-        self.parts[reason] += 1
-        self._note("part", name, reason)
+        self._note("part", self.parts, *map(without_secrets, (name, reason)))
 
-    def _note(self, kind: str, name: str, reason: str) -> None:
+    def _note(self, kind: str, counts: Counter[str], name: str, reason: str) -> None:
+        counts[reason] += 1
         named = self.names.setdefault((kind, reason), [])
         if len(named) < NAMED:
             named.append(name)

@@ -1,6 +1,6 @@
 """A finished dataset goes to the Hugging Face hub, and only what has changed of it.
 
-    push(load_recipe("recipes/grit.yaml"), "me/grit")
+    push(find_run_files("out/grit"), "me/grit")
 
 Shards are uploaded first and then committed together, as far as one commit goes, so that whoever loads the
 dataset meanwhile sees the old one or the new one. A push that was cut begins by looking at what is there:

@@ -7,7 +7,7 @@ from pipeline.push.checks import Say, check
 from pipeline.push.files import files_of
 from pipeline.push.trouble import trouble_with, without_token
 from pipeline.push.upload import Pushed, Upload
-from pipeline.recipes import Job
+from pipeline.run_files import RunFiles
 from pipeline.store import Store
 from schemas.errors import UserError
 
@@ -17,7 +17,7 @@ _LONGEST_WAIT = 900
 
 
 def push(
-    job: Job,
+    job: RunFiles,
     repo: str,
     private: bool = False,
     dry_run: bool = False,

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from pipeline.card import CARD, CROISSANT, tells_of
 from pipeline.push.files import LocalFile
-from pipeline.recipes import Job
+from pipeline.recipes import texts_in
+from pipeline.run_files import RunFiles
 from pipeline.store import Store
 from pipeline.verify import verify
 from schemas.errors import UserError
@@ -20,7 +20,9 @@ Say = Callable[[str], None]
 _UNKNOWN = {"unknown", "other"}
 
 
-def check(output: Store, job: Job, files: Sequence[LocalFile], private: bool, force: bool, say: Say) -> None:
+def check(
+    output: Store, job: RunFiles, files: Sequence[LocalFile], private: bool, force: bool, say: Say
+) -> None:
     """Raises `UserError` for the first objection, cheap ones first; with `force` says them as warnings."""
     for objection, remedy in _objections(output, job, files, private, say):
         if not force:
@@ -29,7 +31,7 @@ def check(output: Store, job: Job, files: Sequence[LocalFile], private: bool, fo
 
 
 def _objections(
-    output: Store, job: Job, files: Sequence[LocalFile], private: bool, say: Say
+    output: Store, job: RunFiles, files: Sequence[LocalFile], private: bool, say: Say
 ) -> Iterator[tuple[str, str]]:
     yield from _licence(output, private, say)
     yield from _card(output)
@@ -75,10 +77,10 @@ def _card(output: Store) -> Iterator[tuple[str, str]]:
             yield f"{name} tells of another state of the dataset", "write it anew with `pipeline card`"
 
 
-def _places(output: Store, job: Job, files: Sequence[LocalFile]) -> Iterator[tuple[str, str]]:
+def _places(output: Store, job: RunFiles, files: Sequence[LocalFile]) -> Iterator[tuple[str, str]]:
     """Neither the user's folders nor, with them, the user's name. Records and the recipe are shortened as
     they are written; this is for what somebody wrote by hand, and for what we overlooked."""
-    places = {text.rstrip("/") for text in _texts(job.data) if is_private(text)} | {str(Path.home())}
+    places = {text.rstrip("/") for text in texts_in(job.data) if is_private(text)} | {str(Path.home())}
     wanted = [place for place in places if len(place) > len("/x")]
     if not wanted:
         return
@@ -89,16 +91,6 @@ def _places(output: Store, job: Job, files: Sequence[LocalFile]) -> Iterator[tup
                 f"{file.path} names a folder of this machine, {found[0].decode()}",
                 "write it anew or mend it by hand, or push with --force",
             )
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, str):
-        yield value
 
 
 def _content(output: Store) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,8 @@ from pipeline.card import CARD, CROISSANT, PICTURES, is_picture
 from pipeline.output.checksums import parse_sums
 from pipeline.output.finish import REPORT, STATS, SUMS
 from pipeline.output.formats import FORMATS
-from pipeline.recipes import RECORDED, Job, record
+from pipeline.recipes import RECORDED, record
+from pipeline.run_files import RunFiles
 from pipeline.store import Store
 from schemas.errors import UserError
 from schemas.public import public
@@ -36,7 +37,7 @@ class LocalFile:
         return output.read(self.path) if self.text is None else self.text
 
 
-def files_of(output: Store, job: Job) -> list[LocalFile]:
+def files_of(output: Store, job: RunFiles) -> list[LocalFile]:
     """All files to be in the repository. Raises `UserError` if the dataset is not finished."""
     if not output.exists(SUMS):
         raise UserError(

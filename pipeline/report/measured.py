@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from pipeline.plan import Step
 from pipeline.report.run import Run, Stages
 from pipeline.results import read_columns
-from stages.filters.base import AtLeast, AtMost, Filter
 
 _DIGITS = 3
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$"
@@ -37,22 +36,19 @@ def measured(run: Run) -> list[Measured]:
     return [
         found
         for step in run.stages.plan.steps
-        if isinstance(step.stage, Filter) and step.name in run.funnel
-        for found in _of_step(run.stages, step, step.stage)
+        if step.name in run.funnel
+        for found in _of_step(run.stages, step)
         if found.kept or found.dropped
     ]
 
 
-def _of_step(stages: Stages, step: Step, stage: Filter) -> list[Measured]:
+def _of_step(stages: Stages, step: Step) -> list[Measured]:
     columns: dict[str, Measured] = {}
     reasons: dict[str, Measured] = {}
-    for bound in stage.bounds:
-        if step.writes[bound.column] not in (int, float) or not isinstance(bound, (AtLeast, AtMost)):
-            continue
-        found = columns.setdefault(bound.column, Measured(step.name, bound.column, []))
-        reasons[bound.reason] = found
-        if (threshold := getattr(stage, bound.option)) is not None:
-            side = "at least" if isinstance(bound, AtLeast) else "at most"
+    for column, reason, side, threshold in step.limits:
+        found = columns.setdefault(column, Measured(step.name, column, []))
+        reasons[reason] = found
+        if threshold is not None:
             found.bounds.append((f"{side} {threshold:g}", float(threshold)))
     if columns:
         _count(stages, step, columns, reasons)

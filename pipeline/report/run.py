@@ -9,21 +9,22 @@ from typing import Any
 from pipeline.compare import model_directory
 from pipeline.last_run import last_run
 from pipeline.output.finish import STATS, SUMS
-from pipeline.plan import Plan
+from pipeline.plan import Layout
 from pipeline.receipts import Total
-from pipeline.recipes import RecipeError, find_recipe, load_recipe
+from pipeline.recipes import RecipeError, find_recipe, find_run_files
 from pipeline.run import work_directory
 from pipeline.status import status
 from pipeline.store import Store
 from pipeline.yaml_lines import load as load_yaml
 from schemas.errors import UserError
+from schemas.public import without_secrets
 
 
 @dataclass(frozen=True)
 class Stages:
     """The results of a run's stages, where they and the source are at hand."""
 
-    plan: Plan
+    plan: Layout
     work: Store
 
 
@@ -51,7 +52,7 @@ def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) 
     where there is neither a finished dataset nor any result.
     """
     try:
-        job = load_recipe(name, overrides)
+        job = find_run_files(name, overrides)
     except RecipeError as error:
         return _dataset_alone(name, error)
     output, folder = Store(job.output.dir), Store(work_directory(job, work))
@@ -60,7 +61,7 @@ def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) 
         stages = Stages(last_run(folder), folder)
         totals = {step.name: step.total for step in status(stages.plan, folder) if step.done}
     except UserError as error:
-        missing = str(error)
+        missing = without_secrets(str(error))
     is_finished = output.exists(SUMS)
     if not is_finished and stages is None:
         raise UserError(f"{name} has not been run: {missing}. `pipeline run {name}` makes it.")
@@ -72,13 +73,13 @@ def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) 
 
 
 def _dataset_alone(name: str, error: RecipeError) -> Run:
-    """A finished dataset by its folder, though its recipe could not be run here."""
+    """A finished dataset by its folder, though its recipe is of another version."""
     output = Store(name)
     if not output.exists(SUMS):
         raise error
-    recipe = load_yaml(find_recipe(name)[1], name).data
+    recipe = load_yaml(find_recipe(name).text, name).data
     totals, versions = _recorded(output)
-    missing = "the recipe cannot be run here: " + "; ".join(error.mistakes)
+    missing = without_secrets("the recipe cannot be read here: " + "; ".join(error.mistakes))
     model = Store(name.rstrip("/") + ".model")
     return Run(str(recipe["name"]), output, model, None, totals, versions, True, missing)
 

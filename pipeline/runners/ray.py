@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import terminal
 from pipeline.plan import Resources, Step
 from pipeline.receipts import Receipt
 from pipeline.runners.base import Finished
@@ -231,6 +232,7 @@ class _Actor:
         if self._worker is None:
             import ray
 
+            terminal.guard()
             make_worker, folder = ray.get(self._payload[0])
             # The recipe's relative paths are relative to where the user started it.
             with contextlib.suppress(OSError):

@@ -5,6 +5,8 @@ import posixpath
 import re
 from collections.abc import Sequence
 
+from schemas.public import without_secrets
+
 MAX_KEY = 100
 """Longest key of an image; the number of a caption may follow it."""
 
@@ -35,7 +37,7 @@ def distinct_names(uris: Sequence[str]) -> list[str]:
     >>> distinct_names(["data/en/0000.parquet", "data/fr/0000.parquet"])
     ['en/0000', 'fr/0000']
     """
-    stems = [posixpath.splitext(uri)[0].split("/") for uri in uris]
+    stems = [posixpath.splitext(without_secrets(uri))[0].split("/") for uri in uris]
     deepest = max((len(steps) for steps in stems), default=1)
     for depth in range(1, deepest):
         names = ["/".join(steps[-depth:]) for steps in stems]

@@ -22,6 +22,7 @@ from pipeline.sources.keys import safe_key
 from pipeline.sources.tars import BrokenArchive, Member, members
 from schemas.columns import Columns, ImageRef, Reject
 from schemas.errors import UserError
+from schemas.public import without_secrets
 
 MAX_JSON = 2**24
 """Largest JSON member that is read, in bytes."""
@@ -93,7 +94,7 @@ class WebdatasetSource(CaptionedSource):
 
     def read(self, part: Part) -> Columns:
         samples = Samples(self)
-        shard = posixpath.basename(part["uri"])
+        shard = without_secrets(posixpath.basename(part["uri"]))
         prefix = self._prefix(part)
         found, damage = self._scan(part["uri"])
         table = _Table(part.get("parquet"))
@@ -106,7 +107,11 @@ class WebdatasetSource(CaptionedSource):
         return samples.columns
 
     def _prefix(self, part: Part) -> str:
-        return f"{posixpath.basename(part['uri']).removesuffix('.tar')}_" if self.prefix_keys else ""
+        return (
+            f"{without_secrets(posixpath.basename(part['uri'])).removesuffix('.tar')}_"
+            if self.prefix_keys
+            else ""
+        )
 
     @property
     def _patterns(self) -> list[str]:

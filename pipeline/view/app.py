@@ -24,6 +24,7 @@ from pipeline.view.search import Wanted, find_page
 from pipeline.view.side import Side
 from pipeline.view.thumbnails import thumbnail
 from schemas.errors import UserError
+from schemas.public import without_secrets
 
 MOST = 100
 """Most samples of one page."""
@@ -76,7 +77,7 @@ class View:
         except LookupError:
             return _plain(404, "there is no such sample")
         except (OSError, UserError) as error:
-            return _plain(500, f"this cannot be read: {error}")
+            return _plain(500, without_secrets(f"this cannot be read: {error}"))
         return _plain(404, "there is nothing at this address")
 
     def _about(self) -> object:
@@ -91,7 +92,7 @@ class View:
                 "near": listing.is_near,
                 "labels": [{**label._asdict(), "count": count} for label, count in labels],
             }
-        sides = [{"name": side.name, "notes": side.notes} for side in self._sides]
+        sides = [without_secrets({"name": side.name, "notes": side.notes}) for side in self._sides]
         return {"sides": sides, "lists": lists, "changes": CHANGES}
 
     def _page(self, fields: dict[str, str]) -> object:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pipeline.gallery import Entry
 from pipeline.gallery.from_record import COLUMNS, from_dropped
 from pipeline.inputs import load_columns
-from pipeline.plan import Plan, columns_before
+from pipeline.plan import Layout, columns_before
 from pipeline.results import SUFFIX, read_columns
 from pipeline.store import Store
 from pipeline.view.listing import Label, Samples
@@ -33,7 +33,7 @@ class DroppedRow(NamedTuple):
 class DroppedSamples(Samples[DroppedRow]):
     """Everything that was rejected or failed, by part and step."""
 
-    def __init__(self, plan: Plan, work: Store) -> None:
+    def __init__(self, plan: Layout, work: Store) -> None:
         super().__init__()
         self._steps = plan.steps
         self._work = work

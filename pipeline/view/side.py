@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline import files
 from pipeline.last_run import last_run
-from pipeline.recipes import RECORDED, load_recipe
+from pipeline.recipes import RECORDED, find_run_files
 from pipeline.run import work_directory
 from pipeline.store import Store
 from pipeline.verify.locate import find_shards
@@ -61,18 +61,16 @@ def _samples(name: str, images: str | None) -> Samples[Any]:
 
 
 def _run(name: str) -> Side:
-    """A dataset with what was dropped; only the dataset where its recipe is of no use here any more."""
+    """A dataset with what was dropped; only the dataset where the results of its stages are not at hand."""
+    output = name
     try:
-        job = load_recipe(name)
-        work = Store(work_directory(job, None))
-        plan = last_run(work)
+        run = find_run_files(name)
+        output = run.output.dir
+        work = Store(work_directory(run, None))
+        return Side(name, ShardSamples(_shards_of(output)), DroppedSamples(last_run(work), work))
     except UserError as error:
         note = f"What was dropped is not shown: {error}"
-        return Side(name, ShardSamples(find_shards([name])), own_notes=[note])
-    # A dataset may have been moved since; then it is where the user says.
-    moved = job.work is None and files.stat(f"{name.rstrip('/')}/{RECORDED}") is not None
-    output = name if moved else job.output.dir
-    return Side(name, ShardSamples(_shards_of(output)), DroppedSamples(plan, work))
+        return Side(name, ShardSamples(find_shards([output])), own_notes=[note])
 
 
 def _shards_of(output: str) -> list[str]:

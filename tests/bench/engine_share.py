@@ -177,7 +177,14 @@ def with_engine(source: Source, stages: list[NamedStage], runner: Runner) -> Non
     """The first pass of a run up to its last stage: everything but sharding and writing."""
     with tempfile.TemporaryDirectory() as folder:
         work = Store(folder)
-        job = Job("bench", source, stages, Output(dir=folder), 0.05, {})
+        job = Job(
+            name="bench",
+            source=source,
+            stages=stages,
+            output=Output(dir=folder),
+            max_failed_fraction=0.05,
+            data={},
+        )
         parts = Parts.of(source.parts())
         plan = make_plan(job, parts)
         parts.save(work, plan.parts_file)

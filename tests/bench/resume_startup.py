@@ -46,7 +46,14 @@ def made(folder: Path, parts: int) -> tuple[Job, Store]:
     """A finished run whose results were mostly written from here, which is quicker than doing it."""
     source = ScenesSource(type="scenes", count=parts, part_size=1, captions_per_image=1, size=32)
     stages = [NamedStage("image_check", ImageCheck(min_side=16))]
-    job = Job("bench", source, stages, Output(dir=str(folder / "out")), 0.05, {"name": "bench"})
+    job = Job(
+        name="bench",
+        source=source,
+        stages=stages,
+        output=Output(dir=str(folder / "out")),
+        max_failed_fraction=0.05,
+        data={"name": "bench"},
+    )
     work = Store(str(folder / "work"))
     plan = make_plan(job, Parts.of(source.parts()))
     all_rows = source.read({"start": 0, "stop": parts})

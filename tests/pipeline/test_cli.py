@@ -182,7 +182,9 @@ def test_the_hint_leads_to_a_work_folder_elsewhere(pipeline: Call, small: Path, 
     assert hint == f"why KEY {tmp_path}/elsewhere"
     said = pipeline("why", "scene-00000001_0", tmp_path / "elsewhere")
     assert said.status == 0 and re.search(r"image_check +kept", said.out)
-    assert pipeline("run", tmp_path / "elsewhere", "--runner", "local").status == 0
+    refused = pipeline("run", tmp_path / "elsewhere", "--runner", "local")
+    assert refused.status == 2 and f"if you trust it, {tmp_path}/elsewhere/recipe.yaml" in refused.err
+    assert pipeline("run", tmp_path / "elsewhere" / "recipe.yaml", "--runner", "local").status == 0
     assert not (tmp_path / "out.work").exists()
 
 
@@ -260,7 +262,7 @@ def test_the_doctor_looks_at_this_machine(pipeline: Call) -> None:
         (["run", "SMALL", "--set", "stages.image_check.min_sid=3"], "did you mean 'min_side'?"),
         (["run", "SMALL", "--set", "stages.ground.floor=3"], "the recipe has no stage 'ground'"),
         (["plan", "SMALL", "--set", "source.count=0"], "greater than or equal to 1"),
-        (["why", "nobody", "SMALL"], "no sample with key or image id 'nobody' has been read"),
+        (["why", "nobody", "SMALL"], "holds no run; `pipeline run RECIPE` makes one"),
         (["stages", "nope"], "there is no stage or source 'nope'"),
         (["verify", "nowhere"], "nowhere has no shards"),
         (["run", "SMALL", "--runner", "local", "--work", "SMALL/work"], "Choose another with --work"),

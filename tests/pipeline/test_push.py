@@ -25,8 +25,9 @@ from pipeline.push import Pushed
 from pipeline.push import push as push_dataset
 from pipeline.push.checks import licences_in
 from pipeline.push.files import LocalFile, batches, is_ours
-from pipeline.recipes import Job, load_recipe
+from pipeline.recipes import find_run_files, load_recipe
 from pipeline.run import run, work_directory
+from pipeline.run_files import RunFiles
 from pipeline.runners.local import LocalRunner
 from pipeline.store import Store
 from pipeline.verify import Report, verify
@@ -95,9 +96,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-def job_of(dataset: Path) -> Job:
-    job = load_recipe(str(dataset))
-    return replace(job, output=job.output.model_copy(update={"dir": str(dataset)}))
+def job_of(dataset: Path) -> RunFiles:
+    return find_run_files(str(dataset))
 
 
 @pytest.fixture

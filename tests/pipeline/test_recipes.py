@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipes import RecipeError, load_recipe
+from pipeline.recipes import RecipeError, find_run_files, load_recipe, record
 from schemas.errors import UserError
 
 GOOD = """\
@@ -246,7 +246,11 @@ def test_environment_variables_are_filled_in(
 ) -> None:
     monkeypatch.setenv("WHERE", "some/place")
     text = GOOD.replace("out/good", '"${WHERE}/good"')
-    assert load_recipe(recipe(text)).output.dir == "some/place/good"
+    job = load_recipe(recipe(text))
+    assert job.output.dir == find_run_files(recipe(text)).output.dir == "some/place/good"
+    assert b"${WHERE}/good" in record(job.data, work=False) and b"some/place" not in record(
+        job.data, work=True
+    )
     monkeypatch.delenv("WHERE")
     assert mistakes(recipe(text)) == ["line 6 the environment variable WHERE is not set"]
 
@@ -271,6 +275,40 @@ def test_aliases_cannot_blow_a_recipe_up(recipe: Callable[[str], str]) -> None:
     levels = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12))
     with pytest.raises(UserError, match="more than 20000 entries"):
         load_recipe(recipe(f"a0: &a0 [x]\n{levels}\n"))
+
+
+def test_an_override_is_recorded_as_it_was_given(
+    recipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHERE", "some/place")
+    job = load_recipe(recipe(GOOD), ["output.dir=${WHERE}", "stages.image_check.min_side=9"])
+    assert job.output.dir == "some/place"
+    kept = record(job.data, work=False).decode()
+    assert "dir: ${WHERE}" in kept and "min_side: 9" in kept
+
+
+def test_a_password_is_not_recorded_and_what_was_recorded_is_not_run(recipe: Callable[[str], str]) -> None:
+    text = GOOD.replace("out/good", "s3://KEY:SECRET@bucket/good")
+    kept = record(load_recipe(recipe(text)).data, work=False).decode()
+    assert "dir: s3://***@bucket/good" in kept
+    [mistake] = mistakes(recipe(kept))
+    assert mistake.endswith("lacks a secret, which is not recorded; name your own recipe")
+
+
+def test_the_files_of_a_run_need_neither_source_nor_stages(recipe: Callable[[str], str]) -> None:
+    text = GOOD.replace("type: scenes, count: 3", "type: gone").replace("noun_chunks", "nowhere:Gone")
+    run = find_run_files(recipe(text), ["output.dir=elsewhere"])
+    assert (run.name, run.output.dir, run.train, run.work) == ("good", "elsewhere", None, None)
+    with pytest.raises(RecipeError, match="line 6"):
+        find_run_files(recipe(GOOD.replace("dir", "dri")))
+
+
+def test_a_folder_is_not_run(recipe: Callable[[str], str]) -> None:
+    place = recipe(GOOD)
+    folder = str(Path(place).parent)
+    with pytest.raises(UserError, match=f"{folder} is the folder of a run, which is only looked at.*{place}"):
+        load_recipe(folder)
+    assert find_run_files(folder).output.dir == folder
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are() -> None:

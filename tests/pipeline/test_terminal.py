@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import terminal
+from schemas.public import hide_variable
 
 ROOT = Path(__file__).parents[2]
 # A title, a colour, a bell, C1's own escape, text that runs backwards, half a character.
@@ -82,6 +83,19 @@ def test_whichever_way_it_is_printed(
     assert not {c for c in said if not c.isprintable()} - {"\n"}
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_prints_a_secret(
+    way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.console, "width", 200)
+    monkeypatch.setattr(warnings, "formatwarning", terminal._warning)
+    hide_variable("TOKEN", "t0ken-not-real")
+    WAYS[way]("zip://a::https://ann:PASSWORDpw9@host/t0ken-not-real?sig=SIGNATUREsig9 is gone")
+    said = "".join(capsys.readouterr())
+    assert "zip://a::https://***@host/${TOKEN}?sig=*** is gone" in said
+    assert not any(secret in said for secret in ("PASSWORD", "t0ken", "SIGNATURE"))
+
+
 def test_what_comes_as_richs_own_text_is_spelled_out_too() -> None:
     out = io.StringIO()
     terminal.Console(file=out).print(Text("a \x1b[31m red \x9b name"))
@@ -121,7 +135,7 @@ def test_no_line_of_an_error_passes_for_another(
 
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 def test_json_stays_json(ensure_ascii: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    value = {FOREIGN: [FOREIGN, "\n\t é"]}
+    value = {FOREIGN: [FOREIGN, "\n\t é", 'https://h/?"', "https://h/?\\"]}
     terminal.echo_json(json.dumps(value, indent=1, ensure_ascii=ensure_ascii))
     said = capsys.readouterr().out
     assert json.loads(said) == value

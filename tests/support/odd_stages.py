@@ -10,6 +10,7 @@ from pathlib import Path
 from schemas.columns import Columns, Reject
 from schemas.conversations import Conversation
 from stages.base import GlobalStage, Sketches, Stage
+from stages.filters.base import AtLeast, Filter
 
 
 class Slow(Stage):
@@ -149,3 +150,29 @@ class Shortens(Stage):
 
     def process(self, batch: Columns) -> Columns:
         return {"conversations": [told[-1:] for told in batch["conversations"]]}
+
+
+class QuotesItsAddress(Stage):
+    """Raises for captions with "Two", and says where the image lies and a password."""
+
+    reads = ("caption", "image")
+    writes = {"quoted": int}
+
+    def process(self, batch: Columns) -> Columns:
+        for caption, image in zip(batch["caption"], batch["image"], strict=True):
+            if "Two" in caption:
+                raise ValueError(f"{image.ref.uri} and https://ann:PASSWORDpw9@host")
+        return {"quoted": [1] * len(batch["caption"])}
+
+
+class Letters(Filter):
+    """Caption -> its length; drops short ones."""
+
+    reads = ("caption",)
+    writes = {"letters": int}
+    bounds = (AtLeast("letters", "min_letters", "too_short"),)
+
+    min_letters: int | None = 3
+
+    def measure(self, batch: Columns) -> Columns:
+        return {"letters": list(map(len, batch["caption"]))}

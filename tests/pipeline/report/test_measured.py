@@ -66,6 +66,21 @@ def test_measuring_has_thresholds_and_drops_nothing(finished: Callable[[str], Pa
     assert words.bounds[0] == ("at least 3", 3.0)
 
 
+def test_a_filter_of_one_s_own_is_shown_without_being_imported(
+    finished: Callable[[str], Path], write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = f"type: folder, path: {finished('min_words: 1').parent}/photos, part_size: 2"
+    recipe = write_recipe(
+        source, ["image_check", "odd_stages:Letters: {min_letters: 8}"], name="own", folder="own"
+    )
+    run(load_recipe(str(recipe)), Store(f"{tmp_path}/own.work"), LocalRunner(), Progress())
+    folder = tmp_path / "own.work" / "recipe.yaml"
+    folder.write_text(folder.read_text().replace("odd_stages:", "nowhere_to_be_found:"))
+    letters = of(measured(find_run(str(recipe))), "letters")
+    assert letters.bounds == [("at least 8", 8.0)]
+    assert letters.dropped == {3: 1, 5: 1} and letters.kept.total() == 3
+
+
 def test_the_report_shows_a_chart_for_each_measurement(finished: Callable[[str], Path]) -> None:
     text = Path(write_report(find_run(str(finished("min_words: 3"))), Choice())).read_text()
     assert re.findall(r"<h3>(caption_check: \w+)</h3>", text) == [

@@ -114,14 +114,19 @@ def test_as_many_as_asked_for(small: Path, kept: int, dropped: int, counts: tupl
 
 
 def test_a_dataset_away_from_its_source_still_has_a_report(copy: Path) -> None:
-    recipe = copy / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("/images", "/gone"))
     run = find_run(str(copy))
-    assert "cannot be run here" in run.missing
+    assert "copy.work holds no run" in run.missing
     text = written(copy)
     assert len(data(text)["kept"]) == 3
     assert data(text)["dropped"] == []
     assert "Dropped samples were not at hand" in text
+
+
+def test_a_dataset_whose_recipe_is_of_another_version_still_has_a_report(copy: Path) -> None:
+    recipe = copy / "recipe.yaml"
+    recipe.write_text(recipe.read_text() + "bake: 3\n")
+    assert "the recipe cannot be read here: line" in find_run(str(copy)).missing
+    assert len(data(written(copy))["kept"]) == 3
 
 
 def test_parquet_alone_shows_the_images_of_the_source(make_run: Callable[..., Path]) -> None:
