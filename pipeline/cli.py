@@ -4,29 +4,29 @@ import sys
 
 import typer
 
-from pipeline import terminal
-from pipeline.commands.card import card
-from pipeline.commands.compare import compare
-from pipeline.commands.compare_grounders import compare_grounders
-from pipeline.commands.concepts import concepts
-from pipeline.commands.convert import convert
-from pipeline.commands.dialects import dialects
-from pipeline.commands.doctor import doctor
-from pipeline.commands.evaluate import evaluate
-from pipeline.commands.fingerprint_set import fingerprint_set
-from pipeline.commands.plan import plan
-from pipeline.commands.push import push
-from pipeline.commands.report import report
-from pipeline.commands.retry import retry
-from pipeline.commands.run import run
-from pipeline.commands.stages import stages
-from pipeline.commands.stats import stats
-from pipeline.commands.status import status
-from pipeline.commands.train import train
-from pipeline.commands.verify import verify
-from pipeline.commands.view import view
-from pipeline.commands.why import why
-from schemas.errors import UserError
+from gritmill.pipeline.commands.card import card
+from gritmill.pipeline.commands.compare import compare
+from gritmill.pipeline.commands.compare_grounders import compare_grounders
+from gritmill.pipeline.commands.concepts import concepts
+from gritmill.pipeline.commands.convert import convert
+from gritmill.pipeline.commands.dialects import dialects
+from gritmill.pipeline.commands.doctor import doctor
+from gritmill.pipeline.commands.evaluate import evaluate
+from gritmill.pipeline.commands.fingerprint_set import fingerprint_set
+from gritmill.pipeline.commands.plan import plan
+from gritmill.pipeline.commands.push import push
+from gritmill.pipeline.commands.report import report
+from gritmill.pipeline.commands.retry import retry
+from gritmill.pipeline.commands.run import run
+from gritmill.pipeline.commands.stages import stages
+from gritmill.pipeline.commands.stats import stats
+from gritmill.pipeline.commands.status import status
+from gritmill.pipeline.commands.train import train
+from gritmill.pipeline.commands.verify import verify
+from gritmill.pipeline.commands.view import view
+from gritmill.pipeline.commands.why import why
+from gritmill.pipeline.engine import terminal
+from gritmill.schemas.errors import UserError
 
 app = typer.Typer(
     add_completion=False,

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline import files
-from pipeline.images import MAX_BYTES
-from schemas.errors import UserError
-from stages.contamination.lists import Entry, identity, is_coco
-from stages.dedup.perceptual import perceptual_hash
+from gritmill.pipeline.sources.images import MAX_BYTES
+from gritmill.pipeline.storage import files
+from gritmill.schemas.errors import UserError
+from gritmill.stages.contamination.lists import Entry, identity, is_coco
+from gritmill.stages.dedup.perceptual import perceptual_hash
 
 MAX_ANNOTATIONS = 2**31
 """Largest file of annotations that is read, in bytes."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from pipeline.card import CARD, CROISSANT, PICTURES, is_picture, tells_of
-from pipeline.card.yours import EMPTY, yours_in
-from pipeline.report import write
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.card import CARD, CROISSANT, PICTURES, is_picture, tells_of
+from gritmill.pipeline.card.yours import EMPTY, yours_in
+from gritmill.pipeline.report import write
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 
 def drop_stale_pages(output: Store) -> Iterator[str]:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from pipeline.compare import model_directory
-from pipeline.output.finish import REPORT, SUMS
-from pipeline.output.scores import put_scores
-from pipeline.recipes import missing_packages, record
-from pipeline.run_files import RunFiles
-from pipeline.store import Store
-from schemas.errors import UserError
-from schemas.training import Eval
+from gritmill.pipeline.engine.finish import REPORT, SUMS
+from gritmill.pipeline.engine.recipes import missing_packages, record
+from gritmill.pipeline.engine.run_files import RunFiles
+from gritmill.pipeline.inspect.compare import model_directory
+from gritmill.pipeline.output.scores import put_scores
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Eval
 
 if TYPE_CHECKING:
-    from trainer.metrics_file import Report
-    from trainer.train import Trained
+    from gritmill.trainer.metrics_file import Report
+    from gritmill.trainer.train import Trained
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def train(job: RunFiles, progress: Callable[[dict[str, Any]], None], replace: bo
     Raises `UserError` for a recipe that trains nothing and for a dataset that is not finished.
     """
     _check_packages()
-    from trainer.train import train as fit
+    from gritmill.trainer.train import train as fit
 
     if job.train is None:
         raise UserError(f"the recipe {job.name} trains nothing; give it a block `train: {{model: ...}}`")
@@ -47,7 +47,7 @@ def train(job: RunFiles, progress: Callable[[dict[str, Any]], None], replace: bo
 def train_on_ray(job: RunFiles, address: str | None, workers: int | None, replace: bool = False) -> "Trained":
     """As `train`, by the workers of Ray Train on a cluster, or on this machine without an address."""
     _check_packages()
-    from trainer.ray_engine import train_on_ray as fit
+    from gritmill.trainer.ray_engine import train_on_ray as fit
 
     if job.train is None:
         raise UserError(f"the recipe {job.name} trains nothing; give it a block `train: {{model: ...}}`")
@@ -73,13 +73,13 @@ def evaluate(job: RunFiles, progress: Callable[[str, int, int], None], replace: 
     import torch
     from transformers.utils import logging as transformers_logging
 
-    from trainer.evaluate import evaluate as score
-    from trainer.evaluate import other_evaluation
-    from trainer.metrics_file import clear
-    from trainer.models.load import load
-    from trainer.provenance import read
-    from trainer.score_table import score_markdown
-    from trainer.sets import load_sets
+    from gritmill.trainer.evaluate import evaluate as score
+    from gritmill.trainer.evaluate import other_evaluation
+    from gritmill.trainer.metrics_file import clear
+    from gritmill.trainer.models.load import load
+    from gritmill.trainer.provenance import read
+    from gritmill.trainer.score_table import score_markdown
+    from gritmill.trainer.sets import load_sets
 
     transformers_logging.disable_progress_bar()
     options = job.eval
@@ -122,8 +122,8 @@ def score_comparison(a: RunFiles, b: RunFiles) -> Table:
     The difference has an interval where both were asked the same questions (`eval.data` sees to that).
     Runs that were not evaluated leave the table empty.
     """
-    from trainer.metrics import Outcomes, paired_difference
-    from trainer.metrics_file import load_outcomes
+    from gritmill.trainer.metrics import Outcomes, paired_difference
+    from gritmill.trainer.metrics_file import load_outcomes
 
     def outcomes(job: RunFiles) -> dict[str, dict[str, Outcomes]]:
         try:

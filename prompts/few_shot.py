@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 HERE = Path(__file__).parent
 SYSTEM = "system_message.txt"

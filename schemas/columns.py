@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 import numpy as np
 import pyarrow as pa
 
-from schemas.boxes import Box
+from gritmill.schemas.boxes import Box
 
 Columns = dict[str, list[Any]]
 
@@ -98,7 +98,7 @@ class GroundedBox(NamedTuple):
 
 
 Check = Literal["min_area", "max_area", "min_margin", "agreement", "regrounding", "similarity"]
-"""The checks that a box can go through; `stages/verify_boxes.py` tells of each."""
+"""The checks that a box can go through; `stages/verification/verify_boxes.py` tells of each."""
 
 
 class BoxCheck(NamedTuple):

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects import Dialect, Size
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects import Dialect, Size
 
 HUMAN = "human"
 ASSISTANT = "assistant"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from schemas.boxes import Box
-from schemas.columns import Span
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
 
 ARTICLES = ("a", "an", "the")
 POINTERS = ("his", "her", "its", "their", "my", "your", "our", "this", "that", "these", "those")

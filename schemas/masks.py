@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from schemas.boxes import Box
-from schemas.images import MAX_PIXELS
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.images import MAX_PIXELS
 
 MAX_CHARACTERS = 7
 """Of one number: 35 bits, more than an image has pixels."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.columns import Parse, Span
+from gritmill.schemas.columns import Parse, Span
 
 
 def tokens_in(parse: Parse, span: Span) -> list[int]:

@@ -28,11 +28,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from schemas import conversations
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.masks import Mask
-from schemas.public import public_text
+from gritmill.schemas import conversations
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.public import public_text
 
 Record = dict[str, Any]
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.boxes import Box
+from gritmill.schemas.boxes import Box
 
 
 class Reply(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import openai
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 LONGEST = 16 * 2**20
 """Bytes of a reply."""

@@ -8,9 +8,9 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from stages.base import GlobalStage, Sketches
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.base import GlobalStage, Sketches
 
 
 class BalanceOrigins(GlobalStage):

@@ -26,8 +26,8 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.columns import Columns
-from schemas.weights import Weights
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.weights import Weights
 
 
 class Stage(BaseModel):
@@ -39,6 +39,14 @@ class Stage(BaseModel):
     """Columns that `process` finds in its batch."""
     writes: ClassVar[dict[str, Any]] = {}
     """Columns that it returns, with their types (see `schemas/columns.py`)."""
+    offsets_into: ClassVar[dict[str, str]] = {}
+    """Columns it writes that count characters of another: `{"noun_chunks": "caption"}`. Rewriting that text
+    makes them wrong."""
+    aligned_with: ClassVar[dict[str, str]] = {}
+    """Columns it writes with an entry for each of another's: `{"ref_exps": "boxes"}`. Choosing those anew
+    makes them wrong."""
+    keeps_order_of: ClassVar[tuple[str, ...]] = ()
+    """Columns it writes with the same entries in the same order as it read them: masks refine boxes, say."""
     packages: ClassVar[dict[str, str]] = {}
     """Import names it needs beyond the core, each with the extra that installs it."""
 
@@ -77,7 +85,7 @@ class Stage(BaseModel):
 
     def within(self) -> list["Stage"]:
         """The stages among its options, which it runs itself, and those within them. Their packages,
-        problems and code count as its own; see `stages/nested.py`."""
+        problems and code count as its own; see `stages/common/nested.py`."""
         options = [getattr(self, name) for name in type(self).model_fields]
         values = [value for option in options for value in (option if isinstance(option, list) else [option])]
         own = [value for value in values if isinstance(value, Stage)]

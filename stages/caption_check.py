@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-import prompts
-from schemas.columns import Columns, Reject
-from stages.filters.base import AtLeast, AtMost, Filter
+from gritmill import prompts
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.filters.base import AtLeast, AtMost, Filter
 
 # Matched against a whole word, from its beginning: a search would be quadratic on hostile captions.
 URL = re.compile(r"(?:https?://|www\.).*|(?:[\w-]+\.)+(?:com|org|net|info|io|co)(?:[/?#].*)?", re.I)

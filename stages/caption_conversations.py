@@ -3,10 +3,10 @@
 from random import Random
 from typing import Literal
 
-import prompts
-from schemas.columns import Columns, Reject
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, shielded, with_image
-from stages.base import Stage
+from gritmill import prompts
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, shielded, with_image
+from gritmill.stages.base import Stage
 
 QUESTIONS = "questions/brief"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from schemas.columns import Columns, Parse, Reject, Span
-from stages.base import GlobalStage, Sketches
+from gritmill.schemas.columns import Columns, Parse, Reject, Span
+from gritmill.stages.base import GlobalStage, Sketches
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 

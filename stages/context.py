@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.columns import Annotation, Columns, GroundedBox, Reject
-from schemas.replies import Region
-from stages.base import Stage
-from stages.replies import contexts
+from gritmill.schemas.columns import Annotation, Columns, GroundedBox, Reject
+from gritmill.schemas.replies import Region
+from gritmill.stages.base import Stage
+from gritmill.stages.replies import contexts
 
 
 class Context(Stage):

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field
 
-from schemas.columns import Columns, Reject
-from schemas.images import MAX_PIXELS, Format, Image, ImageTooLarge, decode, open_header
-from stages.base import Stage
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.images import MAX_PIXELS, Format, Image, ImageTooLarge, decode, open_header
+from gritmill.stages.base import Stage
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field, PrivateAttr
 
-import prompts
-from schemas.columns import Columns, Parse, Reject, Span
-from schemas.weights import Weights
-from stages import spacy_models
-from stages.base import Stage
+from gritmill import prompts
+from gritmill.schemas.columns import Columns, Parse, Reject, Span
+from gritmill.schemas.weights import Weights
+from gritmill.stages.base import Stage
+from gritmill.stages.common import spacy_models
 
 LISTS = ("abstract_nouns", "pronouns", "relative_pronouns")
 
@@ -35,6 +35,7 @@ class NounChunks(Stage):
 
     reads = ("caption",)
     writes = {"noun_chunks": list[Span], "parse": Parse}
+    offsets_into = {"noun_chunks": "caption", "parse": "caption"}
     packages = {"spacy": "nlp"}
 
     batch_size: int = Field(default=1024, ge=1)

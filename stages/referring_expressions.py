@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from schemas.columns import Columns, GroundedBox, Parse, Span
-from schemas.parses import root_of
-from stages.base import Stage
+from gritmill.schemas.columns import Columns, GroundedBox, Parse, Span
+from gritmill.schemas.parses import root_of
+from gritmill.stages.base import Stage
 
 OPENERS = {")": "(", "]": "[", "}": "{", "»": "«", "”": "“", "’": "‘", '"': '"', "'": "'"}
 """What each closing bracket or quote was opened by."""
@@ -29,6 +29,8 @@ class ReferringExpressions(Stage):
 
     reads = ("caption", "parse", "boxes")
     writes = {"boxes": list[GroundedBox], "ref_exps": list[Span]}
+    offsets_into = {"boxes": "caption", "ref_exps": "caption"}
+    aligned_with = {"ref_exps": "boxes"}
 
     containment: Literal["all", "outermost", "short"] = "all"
     """`all` keeps expressions within expressions, as GRIT was released; `outermost` drops a box whose

@@ -5,96 +5,96 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from schemas.errors import UserError
-from stages.base import Stage
+from gritmill.schemas.errors import UserError
+from gritmill.stages.base import Stage
 
 T = TypeVar("T")
 
 STAGES: dict[str, str] = {
-    "image_check": "stages.image_check:ImageCheck",
-    "caption_check": "stages.caption_check:CaptionCheck",
-    "contamination": "stages.contamination.stage:Contamination",
-    "image_quality": "stages.filters.image_quality:ImageQuality",
-    "text_area": "stages.filters.text_area:TextArea",
-    "nudenet": "stages.filters.nudenet:NudeNet",
-    "image_text_similarity": "stages.filters.image_text_similarity:ImageTextSimilarity",
-    "licence": "stages.filters.licence:Licence",
-    "opt_out": "stages.filters.opt_out:OptOut",
-    "language": "stages.filters.language:Language",
-    "profanity": "stages.filters.profanity:Profanity",
-    "personal_data": "stages.filters.personal_data:PersonalData",
-    "balance_origins": "stages.balance_origins:BalanceOrigins",
-    "noun_chunks": "stages.noun_chunks:NounChunks",
-    "concept_balance": "stages.concept_balance:ConceptBalance",
-    "caption_conversations": "stages.caption_conversations:CaptionConversations",
-    "select_boxes": "stages.select_boxes:SelectBoxes",
-    "referring_expressions": "stages.referring_expressions:ReferringExpressions",
-    "verify_boxes": "stages.verify_boxes:VerifyBoxes",
-    "tasks": "stages.tasks:Tasks",
-    "reply_check": "stages.reply_check:ReplyCheck",
-    "parse_replies": "stages.parse_replies:ParseReplies",
+    "image_check": "gritmill.stages.image_check:ImageCheck",
+    "caption_check": "gritmill.stages.caption_check:CaptionCheck",
+    "contamination": "gritmill.stages.contamination.stage:Contamination",
+    "image_quality": "gritmill.stages.filters.image_quality:ImageQuality",
+    "text_area": "gritmill.stages.filters.text_area:TextArea",
+    "nudenet": "gritmill.stages.filters.nudenet:NudeNet",
+    "image_text_similarity": "gritmill.stages.filters.image_text_similarity:ImageTextSimilarity",
+    "licence": "gritmill.stages.filters.licence:Licence",
+    "opt_out": "gritmill.stages.filters.opt_out:OptOut",
+    "language": "gritmill.stages.filters.language:Language",
+    "profanity": "gritmill.stages.filters.profanity:Profanity",
+    "personal_data": "gritmill.stages.filters.personal_data:PersonalData",
+    "balance_origins": "gritmill.stages.balance_origins:BalanceOrigins",
+    "noun_chunks": "gritmill.stages.noun_chunks:NounChunks",
+    "concept_balance": "gritmill.stages.concept_balance:ConceptBalance",
+    "caption_conversations": "gritmill.stages.caption_conversations:CaptionConversations",
+    "select_boxes": "gritmill.stages.select_boxes:SelectBoxes",
+    "referring_expressions": "gritmill.stages.referring_expressions:ReferringExpressions",
+    "verify_boxes": "gritmill.stages.verification.verify_boxes:VerifyBoxes",
+    "tasks": "gritmill.stages.tasks:Tasks",
+    "reply_check": "gritmill.stages.replies.reply_check:ReplyCheck",
+    "parse_replies": "gritmill.stages.replies.parse_replies:ParseReplies",
 }
 
 VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
     "context": (
         "boxes",
         {
-            "none": "stages.context:CaptionContext",
-            "annotations": "stages.context:AnnotationContext",
-            "grounded": "stages.context:GroundedContext",
+            "none": "gritmill.stages.context:CaptionContext",
+            "annotations": "gritmill.stages.context:AnnotationContext",
+            "grounded": "gritmill.stages.context:GroundedContext",
         },
     ),
     "deduplicate_captions": (
         "by",
         {
-            "exact": "stages.dedup.captions:ExactCaptions",
-            "minhash": "stages.dedup.captions:MinHashCaptions",
+            "exact": "gritmill.stages.dedup.captions:ExactCaptions",
+            "minhash": "gritmill.stages.dedup.captions:MinHashCaptions",
         },
     ),
     "deduplicate_images": (
         "by",
         {
-            "exact": "stages.dedup.images:ExactImages",
-            "perceptual": "stages.dedup.images:PerceptualImages",
-            "embedding": "stages.dedup.images:EmbeddingImages",
+            "exact": "gritmill.stages.dedup.images:ExactImages",
+            "perceptual": "gritmill.stages.dedup.images:PerceptualImages",
+            "embedding": "gritmill.stages.dedup.images:EmbeddingImages",
         },
     ),
     "generate": (
         "backend",
         {
-            "openai": "stages.generation.backends.openai:OpenAIGenerate",
-            "batch": "stages.generation.backends.batch:BatchGenerate",
-            "transformers": "stages.generation.backends.transformers:TransformersGenerate",
-            "echo": "stages.generation.backends.echo:EchoGenerate",
+            "openai": "gritmill.stages.generation.backends.openai:OpenAIGenerate",
+            "batch": "gritmill.stages.generation.backends.batch:BatchGenerate",
+            "transformers": "gritmill.stages.generation.backends.transformers:TransformersGenerate",
+            "echo": "gritmill.stages.generation.backends.echo:EchoGenerate",
         },
     ),
     "ground": (
         "grounder",
         {
-            "annotations": "stages.grounders.annotations:AnnotationGrounder",
-            "ensemble": "stages.grounders.ensemble:EnsembleGrounder",
-            "groundingdino": "stages.grounders.groundingdino.grounder:GroundingDinoGrounder",
-            "glip": "stages.grounders.glip.grounder:GlipGrounder",
-            "onnx": "stages.grounders.onnx:OnnxGrounder",
-            "sam3": "stages.grounders.sam3:Sam3Grounder",
-            "transformers": "stages.grounders.transformers:TransformersGrounder",
-            "generative": "stages.grounders.generative:GenerativeGrounder",
+            "annotations": "gritmill.stages.grounders.annotations:AnnotationGrounder",
+            "ensemble": "gritmill.stages.grounders.ensemble.grounder:EnsembleGrounder",
+            "groundingdino": "gritmill.stages.grounders.groundingdino.grounder:GroundingDinoGrounder",
+            "glip": "gritmill.stages.grounders.glip.grounder:GlipGrounder",
+            "onnx": "gritmill.stages.grounders.onnx.grounder:OnnxGrounder",
+            "sam3": "gritmill.stages.grounders.sam3:Sam3Grounder",
+            "transformers": "gritmill.stages.grounders.transformers.grounder:TransformersGrounder",
+            "generative": "gritmill.stages.grounders.generative.grounder:GenerativeGrounder",
         },
     ),
     "image_score": (
         "score",
         {
-            "aesthetic": "stages.filters.image_score:Aesthetic",
-            "nsfw": "stages.filters.image_score:Nsfw",
-            "watermark": "stages.filters.image_score:Watermark",
+            "aesthetic": "gritmill.stages.filters.image_score:Aesthetic",
+            "nsfw": "gritmill.stages.filters.image_score:Nsfw",
+            "watermark": "gritmill.stages.filters.image_score:Watermark",
         },
     ),
     "segment": (
         "segmenter",
         {
-            "transformers": "stages.segmenters.transformers:TransformersSegmenter",
-            "segment_anything": "stages.segmenters.segment_anything:SegmentAnythingSegmenter",
-            "onnx": "stages.segmenters.onnx:OnnxSegmenter",
+            "transformers": "gritmill.stages.segmenters.transformers:TransformersSegmenter",
+            "segment_anything": "gritmill.stages.segmenters.segment_anything:SegmentAnythingSegmenter",
+            "onnx": "gritmill.stages.segmenters.onnx:OnnxSegmenter",
         },
     ),
 }

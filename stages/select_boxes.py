@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.boxes import coverage, iou, nms
-from schemas.columns import Columns, DroppedBox, GroundedBox, Reject
-from stages.base import Stage
+from gritmill.schemas.boxes import coverage, iou, nms
+from gritmill.schemas.columns import Columns, DroppedBox, GroundedBox, Reject
+from gritmill.stages.base import Stage
 
 
 class SelectBoxes(Stage):
@@ -26,6 +26,7 @@ class SelectBoxes(Stage):
 
     reads = ("candidates",)
     writes = {"boxes": list[GroundedBox], "dropped_boxes": list[DroppedBox]}
+    offsets_into = {"boxes": "caption"}
 
     min_score: float = Field(default=0.65, ge=0, le=1)
     """Lowest raw score. GRIT's, which is meant for GLIP; scores of other models lie elsewhere, those

@@ -8,10 +8,10 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-import prompts
-from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox, Reject, Span
-from schemas.conversations import (
+from gritmill import prompts
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, GroundedBox, Reject, Span
+from gritmill.schemas.conversations import (
     ASSISTANT,
     HUMAN,
     Conversation,
@@ -21,8 +21,8 @@ from schemas.conversations import (
     shielded,
     with_image,
 )
-from schemas.expressions import POINTERS, as_definite, in_line, unique_expressions
-from stages.base import Stage
+from gritmill.schemas.expressions import POINTERS, as_definite, in_line, unique_expressions
+from gritmill.stages.base import Stage
 
 Task = Literal["grounded_caption", "phrase_grounding", "rec", "reg"]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from schemas import public
+from gritmill.schemas import public
 
 ROOT = Path(__file__).parent.parent
 SUPPORT = ROOT / "tests" / "support"
@@ -85,7 +85,7 @@ def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def call(*arguments: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
+            [sys.executable, "-m", "gritmill.pipeline.cli", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=cwd,

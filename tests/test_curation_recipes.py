@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.concepts import concepts_table, count_phrases, how_it_balances
-from pipeline.plan import Parts, make_plan
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from pipeline.why import tell
-from pipeline.why_text import story_lines
-from schemas.errors import UserError
+from gritmill.pipeline.engine.plan import Parts, make_plan
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.inspect.concepts import concepts_table, count_phrases, how_it_balances
+from gritmill.pipeline.inspect.why import tell
+from gritmill.pipeline.inspect.why_text import story_lines
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 
 def test_captions_of_photographs_are_balanced(coco_mini: Path, tmp_path: Path) -> None:

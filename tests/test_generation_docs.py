@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.recipes import RecipeError, load_recipe
+from gritmill.pipeline.engine.recipes import RecipeError, load_recipe
 
 DOCS = Path(__file__).parent.parent / "docs" / "generation.md"
 BLOCKS = re.findall(r"```\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)

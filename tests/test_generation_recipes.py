@@ -11,14 +11,14 @@ import yaml
 from chat_server import ChatServer
 from PIL import Image
 
-from pipeline.progress import Progress
-from pipeline.recipes import RECIPES, load_recipe
-from pipeline.run import Finished, run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from schemas.conversations import from_json
-from stages.generation.backends.echo import LABEL
-from stages.generation.backends.transformers import TransformersGenerate
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import RECIPES, load_recipe
+from gritmill.pipeline.engine.run import Finished, run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.conversations import from_json
+from gritmill.stages.generation.backends.echo import LABEL
+from gritmill.stages.generation.backends.transformers import TransformersGenerate
 
 IMAGES = 80
 CAPTION_ECHO = "stages.generate={backend: echo, prompts: caption/general, image: true}"

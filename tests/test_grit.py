@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import Finished, run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from pipeline.verify import verify
-from schemas.boxes import Box, iou
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import Finished, run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.verify import verify
+from gritmill.schemas.boxes import Box, iou
 
 
 class Made(NamedTuple):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas import checkpoints
-from schemas.errors import UserError
+from gritmill.pipeline.storage import checkpoints
+from gritmill.schemas.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 FILES = [
@@ -84,7 +84,7 @@ def test_no_loader_runs_code_from_a_file() -> None:
 
 def test_code_beside_weights_is_not_run(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from stages.local_models import load_model
+    from gritmill.stages.common.local_models import load_model
 
     ran = tmp_path / "ran"
     folder = tmp_path / "model"

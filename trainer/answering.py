@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from PIL.Image import Image as PILImage
 
-from schemas.dialects import Size
-from schemas.errors import UserError
-from trainer.models.base import Adapter, Tensors
-from trainer.sets import Ask, QuestionSet
+from gritmill.schemas.dialects import Size
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.models.base import Adapter, Tensors
+from gritmill.trainer.sets import Ask, QuestionSet
 
 THREADS = 4
 """That decode images; Pillow leaves the interpreter to others while it does."""

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import UserError
-from schemas.training import Train
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
 
 _TRACKERS = {"trackio": "trackio", "tensorboard": "tensorboard", "wandb": "wandb"}
 """Where the log may go -> the package that takes it there, by its name for pip and import."""

@@ -6,10 +6,10 @@ from functools import cached_property
 
 from PIL.Image import Image as PILImage
 
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, with_image
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Batch, NothingLeft, Tensors
-from trainer.models.masking import IGNORED
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, with_image
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Adapter, Batch, NothingLeft, Tensors
+from gritmill.trainer.models.masking import IGNORED
 
 
 class Collator:

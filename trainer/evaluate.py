@@ -13,12 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import prompts
-from schemas.errors import UserError
-from schemas.training import Eval
-from trainer.answering import answer
-from trainer.judge import PROMPT, OpenAIJudge
-from trainer.metrics_file import (
+from gritmill import prompts
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Eval
+from gritmill.trainer.answering import answer
+from gritmill.trainer.judge import PROMPT, OpenAIJudge
+from gritmill.trainer.metrics_file import (
     METRICS,
     Report,
     TaskResult,
@@ -27,9 +27,9 @@ from trainer.metrics_file import (
     write_predictions,
     write_report,
 )
-from trainer.models.base import Adapter
-from trainer.scoring import Judge, Scorer
-from trainer.sets import QuestionSet
+from gritmill.trainer.models.base import Adapter
+from gritmill.trainer.scoring import Judge, Scorer
+from gritmill.trainer.sets import QuestionSet
 
 PACKAGES = ("gritmill", "torch", "transformers", "tokenizers", "pillow", "numpy", "pycocoevalcap")
 """Whose versions are kept with the scores."""

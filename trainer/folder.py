@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from schemas.errors import UserError
-from trainer import metrics_file, provenance
-from trainer.provenance import Provenance
+from gritmill.schemas.errors import UserError
+from gritmill.trainer import metrics_file, provenance
+from gritmill.trainer.provenance import Provenance
 
 MODEL = "model"
 SCORES = "eval"

@@ -15,14 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import prompts
-from schemas import completions
-from schemas.errors import UserError
-from schemas.reasoning import answer_of
-from schemas.records import to_json
-from schemas.training import Judge
-from trainer.metrics import Grades
-from trainer.sets import Ask
+from gritmill import prompts
+from gritmill.schemas import completions
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.reasoning import answer_of
+from gritmill.schemas.records import to_json
+from gritmill.schemas.training import Judge
+from gritmill.trainer.metrics import Grades
+from gritmill.trainer.sets import Ask
 
 PROMPT = "judge/relative"
 AT_ONCE = 8
@@ -132,7 +132,7 @@ def _client(options: Judge) -> Any:
         import openai
     except ImportError as error:
         raise UserError("A judge needs the package openai. Run: pip install 'gritmill[llm]'") from error
-    from schemas import servers
+    from gritmill.schemas import servers
 
     key = os.environ.get(KEY, "none") if options.base_url else None
     try:

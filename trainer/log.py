@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 Line = dict[str, Any]
 """As above."""

@@ -17,13 +17,13 @@ from accelerate.utils import gather_object
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from schemas.errors import UserError
-from trainer.collate import Collator
-from trainer.data.examples import Bad
-from trainer.folder import Folder
-from trainer.log import BadSamples, Line
-from trainer.models.base import Batch, Tensors
-from trainer.provenance import Provenance
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.collate import Collator
+from gritmill.trainer.data.examples import Bad
+from gritmill.trainer.folder import Folder
+from gritmill.trainer.log import BadSamples, Line
+from gritmill.trainer.models.base import Batch, Tensors
+from gritmill.trainer.provenance import Provenance
 
 
 @dataclass

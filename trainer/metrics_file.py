@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.errors import UserError
-from schemas.records import to_json
-from trainer.metrics import Interval, Outcomes, Score, statistic_of
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import to_json
+from gritmill.trainer.metrics import Interval, Outcomes, Score, statistic_of
 
 FORMAT = 1
 METRICS = "metrics.json"

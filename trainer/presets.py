@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.errors import UserError
-from schemas.training import Train
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
 
 
 class Preset(BaseModel):

@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from schemas.checkpoints import PROVENANCE
-from schemas.errors import UserError
-from schemas.public import without_secrets
-from schemas.training import Train
-from trainer.presets import presets
+from gritmill.pipeline.storage.checkpoints import PROVENANCE
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import without_secrets
+from gritmill.schemas.training import Train
+from gritmill.trainer.presets import presets
 
 FILE = PROVENANCE
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainer.metrics import Score
+from gritmill.trainer.metrics import Score
 
 FILE = Path(__file__).with_name("published.yaml")
 

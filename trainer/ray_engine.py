@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import UserError
-from schemas.training import Train
-from trainer.train import Trained, finished, train
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
+from gritmill.trainer.train import Trained, finished, train
 
 _FAILURES = 3
 """Lost workers until a training is given up."""

@@ -6,9 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trainer.metrics import Score
-from trainer.metrics_file import Report, TaskResult
-from trainer.published import Beside, beside
+from gritmill.trainer.metrics import Score
+from gritmill.trainer.metrics_file import Report, TaskResult
+from gritmill.trainer.published import Beside, beside
 
 BASELINES = ("best constant box", "shuffled boxes")
 """Those that are printed; metrics.json has all."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from schemas.boxes import Box, iou
-from schemas.dialects import DIALECTS, Dialect, Parsed
-from trainer.answering import Answer
-from trainer.metrics import (
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.dialects import DIALECTS, Dialect, Parsed
+from gritmill.trainer.answering import Answer
+from gritmill.trainer.metrics import (
     THRESHOLDS,
     Grades,
     Outcomes,
@@ -25,9 +25,9 @@ from trainer.metrics import (
     reg,
     shuffled_boxes,
 )
-from trainer.metrics.phrase_grounding import hull
-from trainer.models.base import Adapter
-from trainer.sets import Ask, QuestionSet
+from gritmill.trainer.metrics.phrase_grounding import hull
+from gritmill.trainer.models.base import Adapter
+from gritmill.trainer.sets import Ask, QuestionSet
 
 SMALL, LARGE = 1 / 300, 3 / 100
 """Shares of the image that part small, medium and large boxes: COCO's 32 x 32 and 96 x 96 pixels of its usual

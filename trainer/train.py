@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import UserError
-from schemas.training import Train
-from trainer import log as logs
-from trainer import provenance
-from trainer.arguments import training_arguments, uses_bf16
-from trainer.collate import Collator
-from trainer.folder import MODEL, REPORT, Folder
-from trainer.log import BadSamples, Line, Log
-from trainer.models.base import Adapter
-from trainer.presets import fill
-from trainer.provenance import Provenance
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
+from gritmill.trainer import log as logs
+from gritmill.trainer import provenance
+from gritmill.trainer.arguments import training_arguments, uses_bf16
+from gritmill.trainer.collate import Collator
+from gritmill.trainer.folder import MODEL, REPORT, Folder
+from gritmill.trainer.log import BadSamples, Line, Log
+from gritmill.trainer.models.base import Adapter
+from gritmill.trainer.presets import fill
+from gritmill.trainer.provenance import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -126,8 +126,8 @@ def fit(
     progress: Callable[[Line], None] = lambda line: None,
 ) -> None:
     """Trains from the folder's last checkpoint to the end, and saves the model there."""
-    from trainer.loop import GroundingTrainer
-    from trainer.models.save import save
+    from gritmill.trainer.loop import GroundingTrainer
+    from gritmill.trainer.models.save import save
 
     with arguments.main_process_first(local=False):
         folder.claim(made)
@@ -162,10 +162,10 @@ def fit(
 
 def training_samples(options: Train, dataset: str, global_batch: int, arguments: Any) -> Samples:
     """Opens the dataset and those of `mix`. Raises `UserError` where there are none."""
-    from trainer.data import files
-    from trainer.data.order import TrainingOrder
-    from trainer.data.shards import Mixture, open_split, split_shards
-    from trainer.data.streaming import StreamingMixture, StreamingShards
+    from gritmill.trainer.data import files
+    from gritmill.trainer.data.order import TrainingOrder
+    from gritmill.trainer.data.shards import Mixture, open_split, split_shards
+    from gritmill.trainer.data.streaming import StreamingMixture, StreamingShards
 
     weights = {dataset: 1.0, **options.mix}
     shards = {folder: split_shards(folder, "train") for folder in weights}
@@ -197,9 +197,9 @@ def load_model(options: Train, samples: Samples) -> tuple[Any, Adapter, str]:
     """The model with what is to be trained of it, its adapter, and which one it is."""
     from transformers import set_seed
 
-    from trainer.models import tiny
-    from trainer.models.load import load
-    from trainer.models.tune import prepare
+    from gritmill.trainer.models import tiny
+    from gritmill.trainer.models.load import load
+    from gritmill.trainer.models.tune import prepare
 
     set_seed(options.seed)
     if options.model == tiny.NAME:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from pipeline.card.citation import HOME, citation
-from pipeline.card.facts import Facts
-from pipeline.card.licences import licences
-from pipeline.card.limits import limits
-from pipeline.card.making import making
-from pipeline.card.markdown import block, plain, table
-from pipeline.card.pictures import Picture, pictures_section
-from pipeline.card.using import using
-from pipeline.card.yours import between_markers
-from pipeline.output.scores import HEADING
-from pipeline.stats.table import compared_rows, number, own_rows, source_lines
+from gritmill.pipeline.card.citation import HOME, citation
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.card.licences import licences
+from gritmill.pipeline.card.limits import limits
+from gritmill.pipeline.card.making import making
+from gritmill.pipeline.card.markdown import block, plain, table
+from gritmill.pipeline.card.pictures import Picture, pictures_section
+from gritmill.pipeline.card.using import using
+from gritmill.pipeline.card.yours import between_markers
+from gritmill.pipeline.output.scores import HEADING
+from gritmill.pipeline.stats.table import compared_rows, number, own_rows, source_lines
 
 
 def body(facts: Facts, yours: str, pictures: Sequence[Picture] = ()) -> str:

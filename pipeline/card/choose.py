@@ -7,13 +7,13 @@ from heapq import nsmallest
 from itertools import chain, islice, zip_longest
 from typing import BinaryIO, NamedTuple
 
-from pipeline.output.formats import EXTENSIONS
-from pipeline.sources.tars import Member, members
-from pipeline.store import Store
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.licences import forbids_changes
-from schemas.records import Record, Region
+from gritmill.pipeline.output.formats import EXTENSIONS
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.storage.tars import Member, members
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.licences import forbids_changes
+from gritmill.schemas.records import Record, Region
 
 MOST_EXPRESSIONS = 7
 """Samples with more are shown only where there are no others: their pictures would be a thicket."""

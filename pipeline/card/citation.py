@@ -1,6 +1,6 @@
 """How a dataset is to be cited."""
 
-from pipeline.card.facts import Facts
+from gritmill.pipeline.card.facts import Facts
 
 HOME = "https://github.com/gritmill/gritmill"
 _KOSMOS_2 = """\

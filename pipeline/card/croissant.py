@@ -6,10 +6,10 @@ Every file with its checksum, and where in the files the fields of a sample are.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pipeline.card.body import summary
-from pipeline.card.citation import citation
-from pipeline.card.facts import Facts
-from pipeline.output.formats import EXTENSIONS
+from gritmill.pipeline.card.body import summary
+from gritmill.pipeline.card.citation import citation
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.output.formats import EXTENSIONS
 
 Field = tuple[str, str, str, dict[str, str]]
 """Name, type, description, and how it is taken from its file."""

@@ -3,8 +3,8 @@
 import io
 from collections.abc import Iterable, Sequence
 
-from schemas.boxes import Box
-from schemas.images import decode
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.images import decode
 
 COLOURS = {
     "🟥": (221, 46, 68),

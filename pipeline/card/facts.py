@@ -10,17 +10,17 @@ from typing import Any
 
 import yaml
 
-from pipeline.output.finish import REPORT, STATS, fingerprint_of
-from pipeline.output.scores import scores_in
-from pipeline.recipes import RECORDED
-from pipeline.recorded_stages import recorded_stage, stage_entry
-from pipeline.sources.tars import members
-from pipeline.stats.measure import Stats
-from pipeline.stats.read import finished_files
-from pipeline.store import Store
-from schemas.errors import UserError
-from schemas.public import public
-from schemas.recipe import Card
+from gritmill.pipeline.engine.finish import REPORT, STATS, fingerprint_of
+from gritmill.pipeline.engine.recipes import RECORDED
+from gritmill.pipeline.engine.recorded_stages import recorded_stage, stage_entry
+from gritmill.pipeline.output.scores import scores_in
+from gritmill.pipeline.stats.measure import Stats
+from gritmill.pipeline.stats.read import finished_files
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.storage.tars import members
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import public
+from gritmill.schemas.recipe import Card
 
 _SPACY_MODEL = re.compile(r"([a-z]{2,3})_\w+_(sm|md|lg|trf)")
 

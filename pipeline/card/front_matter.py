@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.card.facts import Facts
+from gritmill.pipeline.card.facts import Facts
 
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 _LARGEST = "10B<n<100B"

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.card.facts import Facts, StageFacts
-from pipeline.card.markdown import code
-from pipeline.stats.table import number
+from gritmill.pipeline.card.facts import Facts, StageFacts
+from gritmill.pipeline.card.markdown import code
+from gritmill.pipeline.stats.table import number
 
 KIND = "contamination"
 

@@ -1,11 +1,11 @@
 """Under which terms a dataset may be used: its own, those of its sources, those of models."""
 
-from pipeline.card.facts import Facts
-from pipeline.card.markdown import by_count, code, plain, table
-from pipeline.card.models import used_models
-from pipeline.stats.table import number
-from schemas.licences import forbids_changes, forbids_commerce
-from schemas.model_facts import model_facts, name_of
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.card.markdown import by_count, code, plain, table
+from gritmill.pipeline.card.models import used_models
+from gritmill.pipeline.stats.table import number
+from gritmill.schemas.licences import forbids_changes, forbids_commerce
+from gritmill.schemas.model_facts import model_facts, name_of
 
 _MOST = 50
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from pipeline.card.facts import Facts
-from pipeline.card.guard import guard
-from pipeline.stats.languages import MOST as CAPTIONS
-from pipeline.stats.table import number, share
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.card.guard import guard
+from gritmill.pipeline.stats.languages import MOST as CAPTIONS
+from gritmill.pipeline.stats.table import number, share
 
 _MEN = ("man", "boy", "guy", "gentleman", "father", "husband")
 _WOMEN = ("woman", "girl", "lady", "mother", "wife")

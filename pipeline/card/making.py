@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from pipeline.card.facts import Facts
-from pipeline.card.markdown import block, by_count, code, table
-from pipeline.card.models import models_table
-from pipeline.stats.table import number
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.card.markdown import block, by_count, code, table
+from gritmill.pipeline.card.models import models_table
+from gritmill.pipeline.stats.table import number
 
 
 def making(facts: Facts) -> str:

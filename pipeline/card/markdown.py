@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from pipeline.stats.table import printable
+from gritmill.pipeline.stats.table import printable
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
 _NUMBER = re.compile(r"[0-9,.]+%?|-")

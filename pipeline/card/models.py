@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.card.facts import Facts
-from pipeline.card.markdown import code, link, plain, table
-from schemas.model_facts import model_facts, name_of
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.card.markdown import code, link, plain, table
+from gritmill.schemas.model_facts import model_facts, name_of
 
 _MOST = 50
 UNKNOWN = "unknown"

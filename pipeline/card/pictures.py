@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.card.choose import choose, expressions, stated
-from pipeline.card.draw import COLOURS, drawn
-from pipeline.card.markdown import link, picture, plain, table
-from pipeline.store import Store
-from schemas import conversations
-from schemas.errors import UserError
-from schemas.records import Record
+from gritmill.pipeline.card.choose import choose, expressions, stated
+from gritmill.pipeline.card.draw import COLOURS, drawn
+from gritmill.pipeline.card.markdown import link, picture, plain, table
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas import conversations
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import Record
 
 PICTURES = "samples"
 """The folder beside the card that they lie in."""

@@ -1,7 +1,7 @@
 """How a card says that its dataset is loaded, and what is in a sample."""
 
-from pipeline.card.facts import Facts
-from pipeline.card.markdown import block
+from gritmill.pipeline.card.facts import Facts
+from gritmill.pipeline.card.markdown import block
 
 
 def using(facts: Facts) -> str:

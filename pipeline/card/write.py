@@ -3,19 +3,19 @@
 import json
 from collections.abc import Sequence
 
-from pipeline.card.body import body
-from pipeline.card.croissant import VERSION, croissant
-from pipeline.card.facts import Facts, gather
-from pipeline.card.front_matter import front_matter
-from pipeline.card.pictures import PICTURES, Picture, is_picture, make_pictures
-from pipeline.card.yours import BEGIN, EMPTY, yours_in
-from pipeline.output.finish import fingerprint_of
-from pipeline.stats.measure import Stats, measure
-from pipeline.stats.read import finished_files, read_samples
-from pipeline.store import Store
-from schemas.errors import UserError
-from schemas.licences import forbids_changes
-from schemas.recipe import Card
+from gritmill.pipeline.card.body import body
+from gritmill.pipeline.card.croissant import VERSION, croissant
+from gritmill.pipeline.card.facts import Facts, gather
+from gritmill.pipeline.card.front_matter import front_matter
+from gritmill.pipeline.card.pictures import PICTURES, Picture, is_picture, make_pictures
+from gritmill.pipeline.card.yours import BEGIN, EMPTY, yours_in
+from gritmill.pipeline.engine.finish import fingerprint_of
+from gritmill.pipeline.stats.measure import Stats, measure
+from gritmill.pipeline.stats.read import finished_files, read_samples
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.licences import forbids_changes
+from gritmill.schemas.recipe import Card
 
 CARD = "README.md"
 CROISSANT = "croissant.json"

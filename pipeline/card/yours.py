@@ -1,6 +1,6 @@
 """The part of a card that is the user's, and stays when the card is written anew."""
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 BEGIN = "<!-- yours -->"
 END = "<!-- /yours -->"

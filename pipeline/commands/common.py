@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.terminal import echo
-from schemas.errors import UserError
+from gritmill.pipeline.engine.terminal import echo
+from gritmill.schemas.errors import UserError
 
 RecipeFileArgument = Annotated[
     str,
@@ -39,10 +39,10 @@ ReplaceOption = Annotated[
 
 def last_run_of(recipe: str, overrides: Sequence[str] | None, work: str | None) -> Any:
     """The layout of the last run of a recipe or folder, and the store that its results lie in."""
-    from pipeline.last_run import last_run
-    from pipeline.recipes import find_run_files
-    from pipeline.run import work_directory
-    from pipeline.store import Store
+    from gritmill.pipeline.engine.last_run import last_run
+    from gritmill.pipeline.engine.recipes import find_run_files
+    from gritmill.pipeline.engine.run import work_directory
+    from gritmill.pipeline.storage.store import Store
 
     store = Store(work_directory(find_run_files(recipe, overrides or []), work))
     return last_run(store), store
@@ -50,10 +50,10 @@ def last_run_of(recipe: str, overrides: Sequence[str] | None, work: str | None) 
 
 def planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:
     """The plan of a recipe, and the store that its results lie in."""
-    from pipeline.plan import Parts, make_plan
-    from pipeline.recipes import load_recipe
-    from pipeline.run import limited, work_directory
-    from pipeline.store import Store
+    from gritmill.pipeline.engine.plan import Parts, make_plan
+    from gritmill.pipeline.engine.recipes import load_recipe
+    from gritmill.pipeline.engine.run import limited, work_directory
+    from gritmill.pipeline.storage.store import Store
 
     job = load_recipe(recipe, overrides or [])
     return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.terminal import console, echo
+from gritmill.pipeline.engine.terminal import console, echo
 
 
 def compare(
@@ -12,8 +12,8 @@ def compare(
     b: Annotated[str, typer.Argument(help="Another one.")],
 ) -> None:
     """Set two finished runs side by side: recipes, funnels, scores; nothing is run."""
-    from pipeline.compare import finished_run, funnel_comparison, recipe_table
-    from pipeline.training import score_comparison
+    from gritmill.pipeline.inspect.compare import finished_run, funnel_comparison, recipe_table
+    from gritmill.pipeline.training import score_comparison
 
     first, second = finished_run(a), finished_run(b)
     echo(f"A  {first.job.name}: {first.job.output.dir}")

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import LimitOption, RecipeFileArgument, SetOption
-from pipeline.grounder_bench.truth import Truth
-from pipeline.terminal import console, echo
+from gritmill.pipeline.commands.common import LimitOption, RecipeFileArgument, SetOption
+from gritmill.pipeline.engine.terminal import console, echo
+from gritmill.pipeline.grounder_bench.truth import Truth
 
 
 def compare_grounders(
@@ -40,8 +40,8 @@ def compare_grounders(
     ] = 0.5,
 ) -> None:
     """Set grounders side by side on images with boxes: recall, precision, speed, memory."""
-    from pipeline.grounder_bench.compare import compare_grounders as compare
-    from pipeline.grounder_bench.table import comparison_table, heading
+    from gritmill.pipeline.grounder_bench.compare import compare_grounders as compare
+    from gritmill.pipeline.grounder_bench.table import comparison_table, heading
 
     def say(title: str) -> None:
         echo(f"running {title}", err=True)

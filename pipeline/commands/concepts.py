@@ -1,13 +1,13 @@
 """`pipeline concepts`: noun phrases before and after a concept balance."""
 
-from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
-from pipeline.terminal import console
+from gritmill.pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
+from gritmill.pipeline.engine.terminal import console
 
 
 def concepts(recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None) -> None:
     """Count the noun phrases of a run before and after its concept_balance."""
     the_plan, store = last_run_of(recipe, set_, work)
-    from pipeline.concepts import concepts_table, count_phrases, how_it_balances
+    from gritmill.pipeline.inspect.concepts import concepts_table, count_phrases, how_it_balances
 
     phrases = count_phrases(the_plan, store)
     console.print(concepts_table(phrases))

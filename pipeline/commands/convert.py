@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import ReplaceOption
-from pipeline.terminal import echo
+from gritmill.pipeline.commands.common import ReplaceOption
+from gritmill.pipeline.engine.terminal import echo
 
 
 class FormatName(StrEnum):
@@ -49,9 +49,9 @@ def convert(
     replace: ReplaceOption = False,
 ) -> None:
     """Write a dataset in another format, ours or not, and list what that format cannot say."""
-    from pipeline.convert.convert import LEFT_OUT
-    from pipeline.convert.convert import convert as write
-    from pipeline.convert.registry import FORMATS
+    from gritmill.pipeline.convert.convert import LEFT_OUT
+    from gritmill.pipeline.convert.convert import convert as write
+    from gritmill.pipeline.convert.registry import FORMATS
 
     done = write(source, target, to.value, came.value if came else None, images, copy_images, replace)
     echo(f"{done.written:,} samples of {done.source} written as {to.value}: {target}")

@@ -1,10 +1,10 @@
 """`pipeline dialects`: how models spell boxes."""
 
-from pipeline.terminal import console
+from gritmill.pipeline.engine.terminal import console
 
 
 def dialects() -> None:
     """List how models spell boxes, and how much of a box each spelling keeps."""
-    from pipeline.dialect_table import dialect_table
+    from gritmill.pipeline.inspect.dialect_table import dialect_table
 
     console.print(dialect_table())

@@ -2,12 +2,12 @@
 
 from rich.text import Text
 
-from pipeline.terminal import console
+from gritmill.pipeline.engine.terminal import console
 
 
 def doctor() -> None:
     """Say what is installed here and what is missing for which part."""
-    from pipeline.doctor import examine
+    from gritmill.pipeline.inspect.doctor import examine
 
     for finding in examine():
         mark = ("ok", "green") if finding.ok else ("--", "yellow")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.terminal import echo
-from schemas.errors import UserError
+from gritmill.pipeline.engine.terminal import echo
+from gritmill.schemas.errors import UserError
 
 _SHOWN = 3
 
@@ -45,10 +45,10 @@ def fingerprint_set(
     ] = False,
 ) -> None:
     """Make a list of evaluation images, which the stage `contamination` keeps out of a dataset."""
-    from pipeline import files
-    from pipeline.evaluation_lists import of_annotations, of_images
-    from pipeline.store import Store
-    from stages.contamination import lists
+    from gritmill.pipeline.evaluation_lists import of_annotations, of_images
+    from gritmill.pipeline.storage import files
+    from gritmill.pipeline.storage.store import Store
+    from gritmill.stages.contamination import lists
 
     chosen = name or Path(what.rstrip("/")).stem
     if not files.exists(what):

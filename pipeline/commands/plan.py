@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pipeline.commands.common import (
+from gritmill.pipeline.commands.common import (
     LimitOption,
     RecipeArgument,
     SetOption,
@@ -13,7 +13,7 @@ from pipeline.commands.common import (
     last_run_of,
     planned,
 )
-from pipeline.terminal import console, echo
+from gritmill.pipeline.engine.terminal import console, echo
 
 
 def plan(
@@ -23,14 +23,14 @@ def plan(
 
     Of the folder of a run, what the run was going to do: its source and its models are not looked at.
     """
-    from pipeline.recipes import find_recipe
+    from gritmill.pipeline.engine.recipes import find_recipe
 
     if find_recipe(recipe).in_folder:
         _show_steps(recipe, *last_run_of(recipe, set_, work))
         return
     the_plan, store = planned(recipe, set_, work, limit)
-    from pipeline.estimates import cost_table, estimate_cost
-    from pipeline.weights import weights_of
+    from gritmill.pipeline.inspect.estimates import cost_table, estimate_cost
+    from gritmill.pipeline.inspect.weights import weights_of
 
     _show_steps(the_plan.job.name, the_plan, store)
     if found := weights_of(the_plan.job):
@@ -45,7 +45,7 @@ def plan(
 
 
 def _show_steps(name: str, the_plan: Any, store: Any) -> None:
-    from pipeline.status import status as look
+    from gritmill.pipeline.inspect.status import status as look
 
     hints = [unit.spec.get("rows") for unit in the_plan.parts]
     known = sum(h for h in hints if isinstance(h, int))

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import RecipeArgument, SetOption, need
-from pipeline.terminal import echo
+from gritmill.pipeline.commands.common import RecipeArgument, SetOption, need
+from gritmill.pipeline.engine.terminal import echo
 
 
 def push(
@@ -20,8 +20,8 @@ def push(
     set_: SetOption = None,
 ) -> None:
     """Upload what has changed to the Hub, tagged with the files' digest; goes on after a cut."""
-    from pipeline.push import push as upload
-    from pipeline.recipes import find_run_files
+    from gritmill.pipeline.engine.recipes import find_run_files
+    from gritmill.pipeline.push import push as upload
 
     need("huggingface_hub", "hub", "which speaks to the Hub")
     done = upload(find_run_files(recipe, set_ or []), repo, private, dry_run, force, echo)

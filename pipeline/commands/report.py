@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, need
-from pipeline.terminal import echo
+from gritmill.pipeline.commands.common import RecipeArgument, SetOption, WorkOption, need
+from gritmill.pipeline.engine.terminal import echo
 
 
 def report(
@@ -18,7 +18,7 @@ def report(
 ) -> None:
     """Write report.html beside the dataset: funnel, distributions, scores, samples kept and dropped."""
     need("vl_convert", "report", "which draws the charts")
-    from pipeline.report import Choice, find_run, write_report
+    from gritmill.pipeline.report import Choice, find_run, write_report
 
     run = find_run(recipe, set_ or [], work)
     if run.missing:

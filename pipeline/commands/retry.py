@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
-from pipeline.terminal import echo
+from gritmill.pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
+from gritmill.pipeline.engine.terminal import echo
 
 
 def retry(
@@ -19,14 +19,14 @@ def retry(
 ) -> None:
     """Forget failures that may have passed, such as a server that was down; the next run tries again."""
     the_plan, store = last_run_of(recipe, set_, work)
-    from pipeline.lock import locked
-    from pipeline.retry import PASSING, forget
+    from gritmill.pipeline.engine.retry import PASSING, forget
+    from gritmill.pipeline.storage.lock import locked
 
     with locked(store):
         forgotten = forget(the_plan, store, reason or PASSING)
     for step in forgotten:
         echo(f"{step.step}: {step.rows:,} rows in {step.parts:,} parts will be tried again")
-    from pipeline.recipes import find_recipe
+    from gritmill.pipeline.engine.recipes import find_recipe
 
     found = find_recipe(recipe)
     again = found.place if found.in_folder else recipe

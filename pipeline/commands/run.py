@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import (
+from gritmill.pipeline.commands.common import (
     LimitOption,
     RecipeFileArgument,
     ReplaceOption,
@@ -14,10 +14,10 @@ from pipeline.commands.common import (
     echo_remarks,
     need,
 )
-from pipeline.commands.evaluate import score_model
-from pipeline.commands.train import Engine, fit_model
-from pipeline.terminal import console, echo
-from schemas.errors import UserError
+from gritmill.pipeline.commands.evaluate import score_model
+from gritmill.pipeline.commands.train import Engine, fit_model
+from gritmill.pipeline.engine.terminal import console, echo
+from gritmill.schemas.errors import UserError
 
 
 class Next(StrEnum):
@@ -53,14 +53,14 @@ def run(
 ) -> None:
     """Make the dataset; what is there already is not made again."""
     following = _following(then)
-    from pipeline.funnel import funnel_table
-    from pipeline.progress import Progress
-    from pipeline.recipes import load_recipe
-    from pipeline.run import run as run_job
-    from pipeline.run import work_directory
-    from pipeline.runners.base import Runner
-    from pipeline.stale import drop_stale_pages
-    from pipeline.store import Store
+    from gritmill.pipeline.engine.funnel import funnel_table
+    from gritmill.pipeline.engine.progress import Progress
+    from gritmill.pipeline.engine.recipes import load_recipe
+    from gritmill.pipeline.engine.run import run as run_job
+    from gritmill.pipeline.engine.run import work_directory
+    from gritmill.pipeline.engine.runners.base import Runner
+    from gritmill.pipeline.stale import drop_stale_pages
+    from gritmill.pipeline.storage.store import Store
 
     job = load_recipe(recipe, set_ or [])
     echo_remarks(job)
@@ -68,11 +68,11 @@ def run(
     chosen: Runner
     if runner is RunnerName.ray:
         need("ray", "ray", "or use --runner local")
-        from pipeline.runners.ray import RayRunner
+        from gritmill.pipeline.engine.runners.ray import RayRunner
 
         chosen = RayRunner(address)
     else:
-        from pipeline.runners.local import LocalRunner
+        from gritmill.pipeline.engine.runners.local import LocalRunner
 
         chosen = LocalRunner()
     try:

@@ -7,16 +7,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.terminal import console, echo
-from schemas.errors import UserError
+from gritmill.pipeline.engine.terminal import console, echo
+from gritmill.schemas.errors import UserError
 
 
 def stages(
     name: Annotated[str | None, typer.Argument(help="Only this stage.")] = None,
 ) -> None:
     """List every stage and source with its options and their defaults."""
-    from pipeline.sources.registry import all_sources
-    from stages.registry import all_stages
+    from gritmill.pipeline.sources.registry import all_sources
+    from gritmill.stages.registry import all_stages
 
     shown = 0
     if name is None:
@@ -36,7 +36,7 @@ def stages(
 
 
 def _print_options(title: str, cls: Any) -> None:
-    from stages.base import Stage
+    from gritmill.stages.base import Stage
 
     summary = (cls.__doc__ or "").strip().split("\n\n")[0]
     console.print(Text.assemble((title, "bold"), f"  {' '.join(summary.split())}"), soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.terminal import console, echo_json
+from gritmill.pipeline.engine.terminal import console, echo_json
 
 
 def stats(
@@ -13,7 +13,7 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Count images, phrases and boxes of a dataset, beside the published figures of GRIT and others."""
-    from pipeline.stats import dataset_stats, stats_table
+    from gritmill.pipeline.stats import dataset_stats, stats_table
 
     found = dataset_stats(dataset)
     if as_json:

@@ -1,14 +1,14 @@
 """`pipeline status`: how far a run is."""
 
-from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
-from pipeline.terminal import console, echo
+from gritmill.pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
+from gritmill.pipeline.engine.terminal import console, echo
 
 
 def status(recipe: RecipeArgument, set_: SetOption = None, work: WorkOption = None) -> None:
     """Show how far a run is, and its funnel so far."""
     the_plan, store = last_run_of(recipe, set_, work)
-    from pipeline.funnel import funnel_table
-    from pipeline.status import status as look
+    from gritmill.pipeline.engine.funnel import funnel_table
+    from gritmill.pipeline.inspect.status import status as look
 
     steps = look(the_plan, store)
     for step in steps:

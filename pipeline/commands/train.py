@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.commands.common import RecipeArgument, ReplaceOption, SetOption, need
-from pipeline.terminal import echo
+from gritmill.pipeline.commands.common import RecipeArgument, ReplaceOption, SetOption, need
+from gritmill.pipeline.engine.terminal import echo
 
 
 class Engine(StrEnum):
@@ -37,7 +37,7 @@ def train(
     replace: ReplaceOption = False,
 ) -> None:
     """Train the recipe's model on its dataset; interrupted, it goes on where it was."""
-    from pipeline.recipes import find_run_files
+    from gritmill.pipeline.engine.recipes import find_run_files
 
     fit_model(find_run_files(recipe, set_ or []), engine, address, workers, replace)
 
@@ -50,9 +50,9 @@ def fit_model(
     replace: bool = False,
 ) -> None:
     """Trains, and says where model and log lie."""
-    from pipeline.progress import training_line
-    from pipeline.training import train as fit
-    from pipeline.training import train_on_ray
+    from gritmill.pipeline.engine.progress import training_line
+    from gritmill.pipeline.training import train as fit
+    from gritmill.pipeline.training import train_on_ray
 
     try:
         if engine is Engine.ray:

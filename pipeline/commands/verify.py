@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.terminal import echo, echo_json
+from gritmill.pipeline.engine.terminal import echo, echo_json
 
 
 def verify(
@@ -21,8 +21,8 @@ def verify(
 
     Ends with status 0 where there are no errors (there may be warnings), with 1 where there are some.
     """
-    from pipeline.verify import render
-    from pipeline.verify import verify as check
+    from gritmill.pipeline.verify import render
+    from gritmill.pipeline.verify import verify as check
 
     report = check(shards, jobs, limit)
     if as_json:

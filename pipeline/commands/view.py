@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.terminal import echo
+from gritmill.pipeline.engine.terminal import echo
 
 
 def view(
@@ -27,7 +27,7 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8765,
 ) -> None:
     """Show a dataset in the browser: boxes, filters, what was dropped, two of them side by side."""
-    from pipeline.view import Server, View, open_side
+    from gritmill.pipeline.view import Server, View, open_side
 
     sides = [open_side(name, images) for name in (shards, other) if name is not None]
     with Server(View(sides), host, port) as server:

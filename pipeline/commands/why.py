@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
-from pipeline.terminal import echo
+from gritmill.pipeline.commands.common import RecipeArgument, SetOption, WorkOption, last_run_of
+from gritmill.pipeline.engine.terminal import echo
 
 
 def why(
@@ -16,8 +16,8 @@ def why(
 ) -> None:
     """Tell a sample's whole story: what each stage found, why it was kept or dropped."""
     the_plan, store = last_run_of(recipe, set_, work)
-    from pipeline.why import tell
-    from pipeline.why_text import story_lines
+    from gritmill.pipeline.inspect.why import tell
+    from gritmill.pipeline.inspect.why_text import story_lines
 
     for story in tell(the_plan, store, key):
         for line in story_lines(story):

@@ -6,7 +6,7 @@
 `registry.py` lists the formats and tells which one a file or folder is in; `formats/` has a file for each.
 """
 
-from pipeline.convert.registry import FORMATS, read, sniff
-from pipeline.convert.sample import Losses, Sample
+from gritmill.pipeline.convert.registry import FORMATS, read, sniff
+from gritmill.pipeline.convert.sample import Losses, Sample
 
 __all__ = ["FORMATS", "Losses", "Sample", "read", "sniff"]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline import files
-from pipeline.convert.registry import FORMATS, read, sniff
-from pipeline.convert.sample import Losses, Sample
-from pipeline.store import TEMPORARY
-from schemas.errors import UserError
+from gritmill.pipeline.convert.registry import FORMATS, read, sniff
+from gritmill.pipeline.convert.sample import Losses, Sample
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.store import TEMPORARY
+from gritmill.schemas.errors import UserError
 
 CONVERTED = ".converted"
 """In the folder: the names of all files that the conversion wrote, one a line."""

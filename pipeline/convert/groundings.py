@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from pipeline.convert.reading import is_number, lists, numbers
-from pipeline.convert.sample import HUMAN, Losses
-from schemas.boxes import Box
-from schemas.columns import Annotation, GroundedBox, Span
-from schemas.masks import Mask
-from schemas.records import Region
+from gritmill.pipeline.convert.reading import is_number, lists, numbers
+from gritmill.pipeline.convert.sample import HUMAN, Losses
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation, GroundedBox, Span
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.records import Region
 
 _FAR = 1e6
 """Coordinates beyond it, where the image is 1, are no coordinates."""

@@ -6,11 +6,11 @@ import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from pipeline import files
-from schemas.boxes import Box
-from schemas.columns import ImageRef, Span
-from schemas.errors import UserError
-from schemas.images import open_header, oriented_size
+from gritmill.pipeline.storage import files
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import ImageRef, Span
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.images import open_header, oriented_size
 
 MAX_JSON = 2**32
 """Largest JSON file that is read whole, in bytes."""

@@ -6,14 +6,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipeline.convert.groundings import Groundings
-from pipeline.convert.reading import objects, size_of, texts
-from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
-from pipeline.files import is_clean
-from schemas import conversations
-from schemas.columns import ImageRef
-from schemas.conversations import Conversation
-from schemas.replies import Provenance
+from gritmill.pipeline.convert.groundings import Groundings
+from gritmill.pipeline.convert.reading import objects, size_of, texts
+from gritmill.pipeline.convert.sample import Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.storage.files import is_clean
+from gritmill.schemas import conversations
+from gritmill.schemas.columns import ImageRef
+from gritmill.schemas.conversations import Conversation
+from gritmill.schemas.replies import Provenance
 
 RECORD_FIELDS = (
     "key",

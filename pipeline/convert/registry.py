@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline import files
-from pipeline.convert.formats import (
+from gritmill.pipeline.convert.formats import (
     coco,
     fiftyone,
     flickr30k,
@@ -20,11 +19,12 @@ from pipeline.convert.formats import (
     refcoco,
     webdataset,
 )
-from pipeline.convert.reading import HEAD, first_entry
-from pipeline.convert.sample import FIELDS, Losses, Sample
-from pipeline.convert.shards import find_samples, find_tars
-from pipeline.convert.tables import columns_of, find_tables
-from schemas.errors import UserError
+from gritmill.pipeline.convert.reading import HEAD, first_entry
+from gritmill.pipeline.convert.sample import FIELDS, Losses, Sample
+from gritmill.pipeline.convert.shards import find_samples, find_tars
+from gritmill.pipeline.convert.tables import columns_of, find_tables
+from gritmill.pipeline.storage import files
+from gritmill.schemas.errors import UserError
 
 
 class Reader(Protocol):

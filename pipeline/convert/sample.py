@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline.files import is_clean
-from pipeline.images import StoredImage
-from pipeline.output.formats import EXTENSIONS
-from pipeline.sources.captions import MAX_CAPTION, metadata_json
-from schemas import conversations
-from schemas.boxes import Box
-from schemas.columns import Annotation, GroundedBox, ImageRef, Reject, Span
-from schemas.conversations import Conversation
-from schemas.masks import Mask
-from schemas.public import without_secrets
-from schemas.records import Record, Region, to_json, to_record
+from gritmill.pipeline.output.formats import EXTENSIONS
+from gritmill.pipeline.sources.captions import MAX_CAPTION, metadata_json
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.pipeline.storage.files import is_clean
+from gritmill.schemas import conversations
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation, GroundedBox, ImageRef, Reject, Span
+from gritmill.schemas.conversations import Conversation
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.public import without_secrets
+from gritmill.schemas.records import Record, Region, to_json, to_record
 
 HUMAN = "annotations"
 """The model of boxes that a format brings without saying whose they are."""

@@ -4,18 +4,18 @@ import posixpath
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pipeline import files
-from pipeline.convert.reading import MAX_LINE, parse_object
-from pipeline.convert.records import from_record
-from pipeline.convert.sample import Losses, Sample, Unusable
-from pipeline.images import MAX_BYTES
-from pipeline.sources.captions import MAX_CAPTION
-from pipeline.sources.tars import BrokenArchive, members
-from pipeline.verify.locate import find_shards
-from pipeline.verify.sample import IMAGES
-from pipeline.verify.shard import key_and_extension
-from schemas.columns import ImageRef
-from schemas.errors import UserError
+from gritmill.pipeline.convert.reading import MAX_LINE, parse_object
+from gritmill.pipeline.convert.records import from_record
+from gritmill.pipeline.convert.sample import Losses, Sample, Unusable
+from gritmill.pipeline.sources.captions import MAX_CAPTION
+from gritmill.pipeline.sources.images import MAX_BYTES
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.pipeline.verify.locate import find_shards
+from gritmill.pipeline.verify.sample import IMAGES
+from gritmill.pipeline.verify.shard import key_and_extension
+from gritmill.schemas.columns import ImageRef
+from gritmill.schemas.errors import UserError
 
 
 class Files(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import files
-from schemas.errors import UserError
+from gritmill.pipeline.storage import files
+from gritmill.schemas.errors import UserError
 
 _BATCH = 1_000
 

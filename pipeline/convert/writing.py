@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO, Generic, TypeVar
 
-from pipeline.convert.sample import Losses, Sample
-from pipeline.output.webdataset import member_stem
-from schemas.records import to_json
+from gritmill.pipeline.convert.sample import Losses, Sample
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.schemas.records import to_json
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
+from gritmill.pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
 
 __all__ = ["BoxView", "Entry", "ImageView", "PhraseView", "TurnView", "asset"]
 

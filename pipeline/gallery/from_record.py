@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
-from schemas import conversations
-from schemas.columns import SAMPLE_COLUMNS, BoxCheck, GroundedBox, Span
-from schemas.conversations import Conversation, Turn, placeholder
-from schemas.public import public_text
-from schemas.records import Record, Region
+from gritmill.pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
+from gritmill.schemas import conversations
+from gritmill.schemas.columns import SAMPLE_COLUMNS, BoxCheck, GroundedBox, Span
+from gritmill.schemas.conversations import Conversation, Turn, placeholder
+from gritmill.schemas.public import public_text
+from gritmill.schemas.records import Record, Region
 
 _PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
 COLUMNS: dict[str, Any] = {

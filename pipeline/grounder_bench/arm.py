@@ -9,11 +9,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.grounder_bench.questions import CANDIDATES, run_stage
-from schemas.columns import Columns, GroundedBox, Reject
-from schemas.errors import UserError
-from stages.base import Stage
-from stages.segmenters.base import Segment
+from gritmill.pipeline.grounder_bench.questions import CANDIDATES, run_stage
+from gritmill.schemas.columns import Columns, GroundedBox, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.base import Stage
+from gritmill.stages.segmenters.base import Segment
 
 
 class Answers(NamedTuple):

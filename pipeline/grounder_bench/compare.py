@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipeline.grounder_bench.arm import Answers, Arm, answer
-from pipeline.grounder_bench.questions import Samples, ask, ground_stage
-from pipeline.grounder_bench.score import (
+from gritmill.pipeline.engine.recipes import Job, load_recipe
+from gritmill.pipeline.grounder_bench.arm import Answers, Arm, answer
+from gritmill.pipeline.grounder_bench.questions import Samples, ask, ground_stage
+from gritmill.pipeline.grounder_bench.score import (
     AtThreshold,
     at_best_threshold,
     at_threshold,
     average_precision,
     judge,
 )
-from pipeline.grounder_bench.truth import Truth
-from pipeline.recipes import Job, load_recipe
-from schemas.errors import UserError
-from stages.base import Stage
-from stages.segmenters.base import Segment
+from gritmill.pipeline.grounder_bench.truth import Truth
+from gritmill.schemas.errors import UserError
+from gritmill.stages.base import Stage
+from gritmill.stages.segmenters.base import Segment
 
 
 class Outcome(NamedTuple):

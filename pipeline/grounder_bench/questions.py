@@ -16,19 +16,19 @@ is that of phrases for things that are there, and says nothing of phrases for th
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline.grounder_bench.truth import Truth
-from pipeline.images import StoredImage
-from pipeline.isolate import process_isolated
-from pipeline.recipes import Job
-from pipeline.run import limited
-from pipeline.sources.base import Part
-from schemas.boxes import Box
-from schemas.columns import Annotation, Columns, Parse, Reject, Span
-from schemas.errors import UserError
-from stages.base import GlobalStage, Stage
-from stages.grounders.annotations import from_annotations
-from stages.grounders.labelled import SAME, Ambiguous, matches
-from stages.grounders.lexicon import labels
+from gritmill.pipeline.engine.isolate import process_isolated
+from gritmill.pipeline.engine.recipes import Job
+from gritmill.pipeline.engine.run import limited
+from gritmill.pipeline.grounder_bench.truth import Truth
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation, Columns, Parse, Reject, Span
+from gritmill.schemas.errors import UserError
+from gritmill.stages.base import GlobalStage, Stage
+from gritmill.stages.grounders.annotations import from_annotations
+from gritmill.stages.grounders.common.labelled import SAME, Ambiguous, matches
+from gritmill.stages.grounders.common.lexicon import labels
 
 CANDIDATES = "candidates"
 NEEDED = ("image_id", "caption", "noun_chunks", "parse", "annotations")

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.grounder_bench.questions import Question
-from schemas.boxes import Box, coverage, iou, nms
-from schemas.columns import GroundedBox, Span
+from gritmill.pipeline.grounder_bench.questions import Question
+from gritmill.schemas.boxes import Box, coverage, iou, nms
+from gritmill.schemas.columns import GroundedBox, Span
 
 MIN_IOU = 0.5
 RECALLS = np.linspace(0, 1, 101)

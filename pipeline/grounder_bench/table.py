@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from pipeline.grounder_bench.compare import Outcome
-from pipeline.grounder_bench.questions import Samples
+from gritmill.pipeline.grounder_bench.compare import Outcome
+from gritmill.pipeline.grounder_bench.questions import Samples
 
 COLUMNS = ("AP", "recall", "precision", "min_score", "images/s", "ratio", "CPU s", "memory")
 

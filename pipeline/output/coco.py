@@ -22,9 +22,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from pipeline.output.webdataset import member_stem
-from schemas.masks import Mask
-from schemas.records import Record, Region, to_json, to_record
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.records import Record, Region, to_json, to_record
 
 
 class CocoWriter:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from pipeline.output import coco, llava
-from pipeline.output.parquet import ParquetWriter
-from pipeline.output.webdataset import WebdatasetWriter
+from gritmill.pipeline.output import coco, llava
+from gritmill.pipeline.output.parquet import ParquetWriter
+from gritmill.pipeline.output.webdataset import WebdatasetWriter
 
 
 class ShardWriter(Protocol):

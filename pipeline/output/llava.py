@@ -13,10 +13,10 @@ as LLaVA's data has them, `[0.123, 0.456, 0.789, 0.900]` of the whole image.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from pipeline.output.webdataset import member_stem
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, render
-from schemas.dialects import DIALECTS, Size
-from schemas.records import to_json
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, render
+from gritmill.schemas.dialects import DIALECTS, Size
+from gritmill.schemas.records import to_json
 
 SPEAKERS = {HUMAN: "human", ASSISTANT: "gpt"}
 

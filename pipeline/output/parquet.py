@@ -6,8 +6,8 @@ from typing import Any, BinaryIO, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import Check
-from schemas.records import Record, to_record
+from gritmill.schemas.columns import Check
+from gritmill.schemas.records import Record, to_record
 
 _REGIONS = pa.list_(pa.list_(pa.float64()))
 _MASK = pa.struct(

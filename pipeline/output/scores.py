@@ -3,8 +3,8 @@
 The scores belong to the very shards that were trained on: a run that writes other shards drops them.
 """
 
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 HEADING = "\n## Scores\n"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from pipeline.output.formats import image_extension
-from schemas.columns import Columns, Reject
-from stages.base import GlobalStage, Sketches
+from gritmill.pipeline.output.formats import image_extension
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.base import GlobalStage, Sketches
 
 SPLITS = ("train", "validation", "test")
 _DUPLICATE = -1

@@ -8,7 +8,7 @@ what was committed is not compared again, what was only uploaded is not sent aga
 that it was made on is shortened (`schemas/public.py`) or keeps the dataset at home.
 """
 
-from pipeline.push.attempts import push
-from pipeline.push.upload import Pushed
+from gritmill.pipeline.push.attempts import push
+from gritmill.pipeline.push.upload import Pushed
 
 __all__ = ["Pushed", "push"]

@@ -3,13 +3,13 @@
 import re
 import time
 
-from pipeline.push.checks import Say, check
-from pipeline.push.files import files_of
-from pipeline.push.trouble import trouble_with, without_token
-from pipeline.push.upload import Pushed, Upload
-from pipeline.run_files import RunFiles
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.engine.run_files import RunFiles
+from gritmill.pipeline.push.checks import Say, check
+from gritmill.pipeline.push.files import files_of
+from gritmill.pipeline.push.trouble import trouble_with, without_token
+from gritmill.pipeline.push.upload import Pushed, Upload
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 _WAITS = (1, 4, 15, 60)
 """Seconds before the next attempts. The library tries most requests six times itself."""

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.card import CARD, CROISSANT, tells_of
-from pipeline.push.files import LocalFile
-from pipeline.recipes import texts_in
-from pipeline.run_files import RunFiles
-from pipeline.store import Store
-from pipeline.verify import verify
-from schemas.errors import UserError
-from schemas.licences import forbids_changes
-from schemas.public import is_private
+from gritmill.pipeline.card import CARD, CROISSANT, tells_of
+from gritmill.pipeline.engine.recipes import texts_in
+from gritmill.pipeline.engine.run_files import RunFiles
+from gritmill.pipeline.push.files import LocalFile
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.verify import verify
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.licences import forbids_changes
+from gritmill.schemas.public import is_private
 
 Say = Callable[[str], None]
 _UNKNOWN = {"unknown", "other"}

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import yaml
 
-from pipeline.card import CARD, CROISSANT, PICTURES, is_picture
-from pipeline.output.checksums import parse_sums
-from pipeline.output.finish import REPORT, STATS, SUMS
-from pipeline.output.formats import FORMATS
-from pipeline.recipes import RECORDED, record
-from pipeline.run_files import RunFiles
-from pipeline.store import Store
-from schemas.errors import UserError
-from schemas.public import public
+from gritmill.pipeline.card import CARD, CROISSANT, PICTURES, is_picture
+from gritmill.pipeline.engine.finish import REPORT, STATS, SUMS
+from gritmill.pipeline.engine.recipes import RECORDED, record
+from gritmill.pipeline.engine.run_files import RunFiles
+from gritmill.pipeline.output.formats import FORMATS
+from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import public
 
 BESIDE = (STATS, CARD, CROISSANT, "report.html", "LICENSE", RECORDED, REPORT, SUMS)
 """What goes along with the shards if it lies in the dataset's folder, besides the card's pictures."""

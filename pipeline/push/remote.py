@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.output.finish import STATS
-from pipeline.push.files import LocalFile
-from pipeline.store import Store
+from gritmill.pipeline.engine.finish import STATS
+from gritmill.pipeline.push.files import LocalFile
+from gritmill.pipeline.storage.store import Store
 
 _FRESH = {".gitattributes", "README.md", "LICENSE"}
 """What the hub puts into a new repository, or its owner on its page."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.output.finish import SUMS
-from pipeline.push.checks import Say
-from pipeline.push.files import LocalFile, batches, is_ours, size_text
-from pipeline.push.remote import Remote
-from pipeline.push.trouble import status_of
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.engine.finish import SUMS
+from gritmill.pipeline.push.checks import Say
+from gritmill.pipeline.push.files import LocalFile, batches, is_ours, size_text
+from gritmill.pipeline.push.remote import Remote
+from gritmill.pipeline.push.trouble import status_of
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 IN_MEMORY = 10_000_000
 """Bytes up to which the hub may keep a file in git itself; a larger one always goes to its file storage."""

@@ -3,8 +3,8 @@
 path = write_report(find_run("out/grit"), Choice())
 """
 
-from pipeline.report.choice import Choice
-from pipeline.report.run import find_run
-from pipeline.report.write import write_report
+from gritmill.pipeline.report.choice import Choice
+from gritmill.pipeline.report.run import find_run
+from gritmill.pipeline.report.write import write_report
 
 __all__ = ["Choice", "find_run", "write_report"]

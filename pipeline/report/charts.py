@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from pipeline.receipts import Total
-from pipeline.report.html import Html
-from pipeline.report.measured import Measured
-from pipeline.report.survey import AREA_BINS, SCORE_BINS, Counts
+from gritmill.pipeline.engine.receipts import Total
+from gritmill.pipeline.report.html import Html
+from gritmill.pipeline.report.measured import Measured
+from gritmill.pipeline.report.survey import AREA_BINS, SCORE_BINS, Counts
 
 Spec = dict[str, Any]
 Rows = Sequence[tuple[str, ...]]

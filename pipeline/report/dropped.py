@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from pipeline.gallery.entry import Entry
-from pipeline.gallery.from_record import COLUMNS, from_dropped
-from pipeline.inputs import load_columns
-from pipeline.plan import Step, Unit, columns_before
-from pipeline.report.choice import Choice, Lottery
-from pipeline.report.run import Run, Stages
-from pipeline.report.thumbnails import Thumbnails
-from pipeline.results import read_columns
+from gritmill.pipeline.engine.inputs import load_columns
+from gritmill.pipeline.engine.plan import Step, Unit, columns_before
+from gritmill.pipeline.engine.results import read_columns
+from gritmill.pipeline.gallery.entry import Entry
+from gritmill.pipeline.gallery.from_record import COLUMNS, from_dropped
+from gritmill.pipeline.report.choice import Choice, Lottery
+from gritmill.pipeline.report.run import Run, Stages
+from gritmill.pipeline.report.thumbnails import Thumbnails
 
 
 class Drop(NamedTuple):

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.plan import Step
-from pipeline.report.run import Run, Stages
-from pipeline.results import read_columns
+from gritmill.pipeline.engine.plan import Step
+from gritmill.pipeline.engine.results import read_columns
+from gritmill.pipeline.report.run import Run, Stages
 
 _DIGITS = 3
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$"

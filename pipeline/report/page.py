@@ -8,16 +8,16 @@ from importlib.resources import files
 from string import Template
 from typing import NamedTuple
 
-from pipeline.funnel import reasons_text
-from pipeline.gallery import Entry, asset
-from pipeline.report import charts
-from pipeline.report.charts import Chart
-from pipeline.report.dropped import Group
-from pipeline.report.html import Html, join, table, tag
-from pipeline.report.measured import Measured
-from pipeline.report.run import Run
-from pipeline.report.survey import Survey
-from pipeline.report.training import Score, Training
+from gritmill.pipeline.engine.funnel import reasons_text
+from gritmill.pipeline.gallery import Entry, asset
+from gritmill.pipeline.report import charts
+from gritmill.pipeline.report.charts import Chart
+from gritmill.pipeline.report.dropped import Group
+from gritmill.pipeline.report.html import Html, join, table, tag
+from gritmill.pipeline.report.measured import Measured
+from gritmill.pipeline.report.run import Run
+from gritmill.pipeline.report.survey import Survey
+from gritmill.pipeline.report.training import Score, Training
 
 
 class Contents(NamedTuple):

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.compare import model_directory
-from pipeline.last_run import last_run
-from pipeline.output.finish import STATS, SUMS
-from pipeline.plan import Layout
-from pipeline.receipts import Total
-from pipeline.recipes import RecipeError, find_recipe, find_run_files
-from pipeline.run import work_directory
-from pipeline.status import status
-from pipeline.store import Store
-from pipeline.yaml_lines import load as load_yaml
-from schemas.errors import UserError
-from schemas.public import without_secrets
+from gritmill.pipeline.engine.finish import STATS, SUMS
+from gritmill.pipeline.engine.last_run import last_run
+from gritmill.pipeline.engine.plan import Layout
+from gritmill.pipeline.engine.receipts import Total
+from gritmill.pipeline.engine.recipes import RecipeError, find_recipe, find_run_files
+from gritmill.pipeline.engine.run import work_directory
+from gritmill.pipeline.engine.yaml_lines import load as load_yaml
+from gritmill.pipeline.inspect.compare import model_directory
+from gritmill.pipeline.inspect.status import status
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import without_secrets
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from pipeline.output.formats import EXTENSIONS
-from pipeline.report.choice import Choice, Lottery
-from pipeline.sources.tars import BrokenArchive, members
-from pipeline.stats import Stats
-from pipeline.stats.measure import measure
-from pipeline.stats.read import Read, finished_files
-from pipeline.store import Store
-from schemas.columns import ImageRef
-from schemas.errors import UserError
-from schemas.records import Record, Region
+from gritmill.pipeline.output.formats import EXTENSIONS
+from gritmill.pipeline.report.choice import Choice, Lottery
+from gritmill.pipeline.stats import Stats
+from gritmill.pipeline.stats.measure import measure
+from gritmill.pipeline.stats.read import Read, finished_files
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.schemas.columns import ImageRef
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import Record, Region
 
 _BATCH = 1_000
 _IMAGES = set(EXTENSIONS.values())

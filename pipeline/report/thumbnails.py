@@ -4,10 +4,10 @@ import base64
 import hashlib
 import io
 
-from pipeline.gallery.entry import ImageView
-from pipeline.images import StoredImage
-from schemas.columns import ImageRef
-from schemas.images import decode
+from gritmill.pipeline.gallery.entry import ImageView
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.schemas.columns import ImageRef
+from gritmill.schemas.images import decode
 
 SIDE = 360
 """Longest side in pixels. Larger pictures are made smaller, never the other way."""

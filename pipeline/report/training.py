@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 _LOG = "log.jsonl"
 _METRICS = "eval/metrics.json"

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator
 
-from pipeline.gallery.entry import Entry
-from pipeline.gallery.from_record import from_record
-from pipeline.output.finish import fingerprint_of
-from pipeline.report.choice import Choice
-from pipeline.report.dropped import dropped
-from pipeline.report.measured import measured
-from pipeline.report.page import Contents, page
-from pipeline.report.run import Run
-from pipeline.report.survey import Survey, survey
-from pipeline.report.thumbnails import Thumbnails
-from pipeline.report.training import read_training
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.engine.finish import fingerprint_of
+from gritmill.pipeline.gallery.entry import Entry
+from gritmill.pipeline.gallery.from_record import from_record
+from gritmill.pipeline.report.choice import Choice
+from gritmill.pipeline.report.dropped import dropped
+from gritmill.pipeline.report.measured import measured
+from gritmill.pipeline.report.page import Contents, page
+from gritmill.pipeline.report.run import Run
+from gritmill.pipeline.report.survey import Survey, survey
+from gritmill.pipeline.report.thumbnails import Thumbnails
+from gritmill.pipeline.report.training import read_training
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 NAME = "report.html"
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.columns import SAMPLE_COLUMNS, Columns
+from gritmill.schemas.columns import SAMPLE_COLUMNS, Columns
 
 Part = dict[str, Any]
 
@@ -27,6 +27,12 @@ class Source(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     """Import names it needs beyond the core, each with the extra that installs it."""
 
+    offsets_into: ClassVar[dict[str, str]] = {}
+    """Columns it may give that count characters of another: `{"noun_chunks": "caption"}`. Rewriting that text
+    makes them wrong."""
+    aligned_with: ClassVar[dict[str, str]] = {}
+    """Columns it may give with an entry for each of another's: `{"ref_exps": "boxes"}`. Choosing those anew
+    makes them wrong."""
     place: ClassVar[tuple[str, ...]] = ()
     """Options that say which data it reads, beside its type; empty for all but `part_size`."""
 

@@ -5,10 +5,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pipeline.files import is_clean
-from pipeline.sources.base import Source
-from pipeline.sources.keys import safe_key
-from schemas.columns import Columns, ImageRef, Reject
+from gritmill.pipeline.sources.base import Source
+from gritmill.pipeline.sources.keys import safe_key
+from gritmill.pipeline.storage.files import is_clean
+from gritmill.schemas.columns import Columns, ImageRef, Reject
 
 MAX_CAPTION = 2**20
 """Longest caption that is taken in, in bytes or characters: longer ones are no captions."""

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline import files
-from pipeline.sources.base import Part
-from pipeline.sources.captions import CaptionedSource, Samples
-from pipeline.sources.coco_json import Coco, load
-from pipeline.sources.listings import find_in, listed, reference_to
-from schemas.columns import Annotation, Columns
-from schemas.errors import UserError
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import CaptionedSource, Samples
+from gritmill.pipeline.sources.listings import find_in, listed, reference_to
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.foreign.coco import Coco, load
+from gritmill.schemas.columns import Annotation, Columns
+from gritmill.schemas.errors import UserError
 
 
 class CocoSource(CaptionedSource):

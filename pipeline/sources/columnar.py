@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import files
-from pipeline.files import File
-from pipeline.sources.base import Part
-from pipeline.sources.captions import Samples, as_captions
-from pipeline.sources.keys import distinct_names
-from schemas.columns import ImageRef, Reject
-from schemas.errors import UserError
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import Samples, as_captions
+from gritmill.pipeline.sources.keys import distinct_names
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
+from gritmill.schemas.columns import ImageRef, Reject
+from gritmill.schemas.errors import UserError
 
 
 class Rows(NamedTuple):

@@ -13,20 +13,20 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from pipeline import files
-from pipeline.output.webdataset import member_stem
-from pipeline.sources.base import Part
-from pipeline.sources.captions import json_object
-from pipeline.sources.keys import safe_key
-from pipeline.sources.tars import BrokenArchive, members
-from pipeline.sources.webdataset import MAX_JSON, WebdatasetSource
-from schemas import conversations
-from schemas.columns import BoxCheck, Check, Columns, GroundedBox, Reject, Span
-from schemas.conversations import Conversation
-from schemas.errors import UserError
-from schemas.masks import Mask
-from schemas.records import Region
-from schemas.replies import Provenance
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import json_object
+from gritmill.pipeline.sources.keys import safe_key
+from gritmill.pipeline.sources.webdataset import MAX_JSON, WebdatasetSource
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.schemas import conversations
+from gritmill.schemas.columns import BoxCheck, Check, Columns, GroundedBox, Reject, Span
+from gritmill.schemas.conversations import Conversation
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.records import Region
+from gritmill.schemas.replies import Provenance
 
 Kind = Literal["boxes", "masks", "checks", "conversations"]
 
@@ -57,6 +57,9 @@ class FinishedSource(WebdatasetSource):
     filters measured, and the `origin` of a mix. Splits are dealt anew, by the image, so that equal options
     give equal ones. To choose boxes anew, carry none.
     """
+
+    offsets_into = {"boxes": "caption", "ref_exps": "caption"}
+    aligned_with = {"ref_exps": "boxes", "masks": "boxes", "box_checks": "boxes"}
 
     type: Literal["finished"] = "finished"  # type: ignore[assignment]
     images: list[str] = ["jpg", "png", "webp", "gif", "bmp", "tiff"]

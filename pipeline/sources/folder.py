@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline import files
-from pipeline.files import File
-from pipeline.sources.base import Part
-from pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
-from pipeline.sources.listings import find_in, listed, reference_to
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
+from gritmill.pipeline.sources.listings import find_in, listed, reference_to
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_TABLE = 2**32

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline import files
-from pipeline.files import File
-from pipeline.sources import columnar
-from pipeline.sources.base import Part
-from pipeline.sources.captions import CaptionedSource, Samples, json_object
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
+from gritmill.pipeline.sources import columnar
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import CaptionedSource, Samples, json_object
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _CONVERTED = "refs/convert/parquet"

@@ -5,7 +5,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from schemas.public import without_secrets
+from gritmill.schemas.public import without_secrets
 
 MAX_KEY = 100
 """Longest key of an image; the number of a caption may follow it."""

@@ -5,9 +5,9 @@ import posixpath
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline import files
-from pipeline.files import File
-from schemas.columns import ImageRef, Reject
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
+from gritmill.schemas.columns import ImageRef, Reject
 
 
 def find_in(folder: str, names: Sequence[object]) -> list[File | None]:

@@ -17,16 +17,16 @@ from typing import Annotated, Any, Literal, Self, get_origin
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
-from pipeline.sources.base import Part, Source
-from pipeline.sources.keys import safe_key
-from schemas.columns import Columns
-from schemas.errors import UserError
-from schemas.records import BESIDE_BOXES
+from gritmill.pipeline.sources.base import Part, Source
+from gritmill.pipeline.sources.keys import safe_key
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import BESIDE_BOXES
 
 
 def _built(options: object) -> object:
     """The options of a source -> the source."""
-    from pipeline.sources.registry import source_class
+    from gritmill.pipeline.sources.registry import source_class
 
     if not isinstance(options, dict):
         return options

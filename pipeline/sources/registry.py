@@ -1,18 +1,18 @@
 """Which class a source type in a recipe stands for. A plain table; nothing is imported until asked for."""
 
-from pipeline.sources.base import Source
-from schemas.errors import UserError
-from stages.registry import load, suggestion
+from gritmill.pipeline.sources.base import Source
+from gritmill.schemas.errors import UserError
+from gritmill.stages.registry import load, suggestion
 
 SOURCES: dict[str, str] = {
-    "webdataset": "pipeline.sources.webdataset:WebdatasetSource",
-    "coco": "pipeline.sources.coco:CocoSource",
-    "huggingface": "pipeline.sources.huggingface:HuggingfaceSource",
-    "table": "pipeline.sources.table:TableSource",
-    "folder": "pipeline.sources.folder:FolderSource",
-    "scenes": "pipeline.sources.scenes:ScenesSource",
-    "finished": "pipeline.sources.finished:FinishedSource",
-    "mix": "pipeline.sources.mix:MixSource",
+    "webdataset": "gritmill.pipeline.sources.webdataset:WebdatasetSource",
+    "coco": "gritmill.pipeline.sources.coco:CocoSource",
+    "huggingface": "gritmill.pipeline.sources.huggingface:HuggingfaceSource",
+    "table": "gritmill.pipeline.sources.table:TableSource",
+    "folder": "gritmill.pipeline.sources.folder:FolderSource",
+    "scenes": "gritmill.pipeline.sources.scenes:ScenesSource",
+    "finished": "gritmill.pipeline.sources.finished:FinishedSource",
+    "mix": "gritmill.pipeline.sources.mix:MixSource",
 }
 
 

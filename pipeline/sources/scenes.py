@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.sources.base import Part, Source
-from pipeline.sources.scene.captions import Caption, describe
-from pipeline.sources.scene.colours import COLOURS, Colour
-from pipeline.sources.scene.layout import Scene, compose
-from pipeline.sources.scene.simple import NOUNS, compose_simple, list_things
-from schemas.columns import SAMPLE_COLUMNS, Annotation, Columns, ImageRef
+from gritmill.pipeline.sources.base import Part, Source
+from gritmill.pipeline.sources.scene.captions import Caption, describe
+from gritmill.pipeline.sources.scene.colours import COLOURS, Colour
+from gritmill.pipeline.sources.scene.layout import Scene, compose
+from gritmill.pipeline.sources.scene.simple import NOUNS, compose_simple, list_things
+from gritmill.schemas.columns import SAMPLE_COLUMNS, Annotation, Columns, ImageRef
 
 SCHEME = "scenes:"
 Style = Literal["varied", "simple"]
@@ -151,7 +151,7 @@ def draw(uri: str, index: int) -> bytes:
 
     Raises `ValueError` for a uri that this version did not write.
     """
-    from pipeline.sources.scene.drawing import paint
+    from gritmill.pipeline.sources.scene.drawing import paint
 
     series = _parsed(uri)
     encoded = io.BytesIO()

@@ -11,14 +11,14 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pipeline import files
-from pipeline.files import File
-from pipeline.sources import columnar
-from pipeline.sources.base import Part
-from pipeline.sources.captions import CaptionedSource, Samples, json_object
-from pipeline.sources.keys import distinct_names, safe_key
-from schemas.columns import Columns, ImageRef, Reject
-from schemas.errors import UserError
+from gritmill.pipeline.sources import columnar
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import CaptionedSource, Samples, json_object
+from gritmill.pipeline.sources.keys import distinct_names, safe_key
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
+from gritmill.schemas.columns import Columns, ImageRef, Reject
+from gritmill.schemas.errors import UserError
 
 MAX_LINE = 2**24
 """Longest line that is read, in bytes."""

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import field_validator
 
-from pipeline import files
-from pipeline.files import File
-from pipeline.sources.base import Part
-from pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
-from pipeline.sources.keys import safe_key
-from pipeline.sources.tars import BrokenArchive, Member, members
-from schemas.columns import Columns, ImageRef, Reject
-from schemas.errors import UserError
-from schemas.public import without_secrets
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
+from gritmill.pipeline.sources.keys import safe_key
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
+from gritmill.pipeline.storage.tars import BrokenArchive, Member, members
+from gritmill.schemas.columns import Columns, ImageRef, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import without_secrets
 
 MAX_JSON = 2**24
 """Largest JSON member that is read, in bytes."""

@@ -4,7 +4,7 @@ stats = dataset_stats("out/grit")
 console.print(stats_table(stats))
 """
 
-from pipeline.stats.measure import Stats, dataset_stats
-from pipeline.stats.table import stats_table
+from gritmill.pipeline.stats.measure import Stats, dataset_stats
+from gritmill.pipeline.stats.table import stats_table
 
 __all__ = ["Stats", "dataset_stats", "stats_table"]

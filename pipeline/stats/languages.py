@@ -10,7 +10,7 @@ import importlib.util
 from collections import Counter
 from heapq import heappush, heappushpop
 
-from stages.filters.language import MIN_BYTES, guess
+from gritmill.stages.filters.language import MIN_BYTES, guess
 
 MOST = 2_000
 """Captions that are looked at."""

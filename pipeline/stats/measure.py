@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.stats.languages import SomeCaptions
-from pipeline.stats.read import Read, read_samples
-from pipeline.store import Store
-from schemas.columns import TOGETHER, Span
-from schemas.errors import UserError
-from schemas.records import Record, Region
-from stages.grounders.lexicon.inflection import singulars
-from stages.grounders.lexicon.labels import words_of
+from gritmill.pipeline.stats.languages import SomeCaptions
+from gritmill.pipeline.stats.read import Read, read_samples
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.columns import TOGETHER, Span
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import Record, Region
+from gritmill.stages.grounders.common.lexicon.inflection import singulars
+from gritmill.stages.grounders.common.lexicon.labels import words_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _BINS = 10_000

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from pipeline.output.checksums import parse_sums
-from pipeline.output.finish import REPORT, STATS, SUMS
-from pipeline.output.formats import EXTENSIONS
-from pipeline.sources.tars import BrokenArchive, members
-from pipeline.store import Store
-from schemas.errors import UserError
-from schemas.records import Record
+from gritmill.pipeline.engine.finish import REPORT, STATS, SUMS
+from gritmill.pipeline.output.formats import EXTENSIONS
+from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import Record
 
 _BATCH = 1_000
 

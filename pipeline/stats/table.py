@@ -6,8 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.stats.measure import Stats
-from pipeline.stats.published import published
+from gritmill.pipeline.stats.measure import Stats
+from gritmill.pipeline.stats.published import published
 
 _COMPARED = {
     "images": "images",

@@ -8,7 +8,7 @@ Reads each shard once. What is kept of a sample once it has been checked are som
 that stand in two splits. Nothing is unpickled, and no member is ever extracted.
 """
 
-from pipeline.verify.check import verify
-from pipeline.verify.findings import KINDS, Finding, Report, ShardReport, render
+from gritmill.pipeline.verify.check import verify
+from gritmill.pipeline.verify.findings import KINDS, Finding, Report, ShardReport, render
 
 __all__ = ["KINDS", "Finding", "Report", "ShardReport", "render", "verify"]

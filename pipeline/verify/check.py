@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from pipeline.verify.findings import Findings, MemberSet, Report, ShardReport
-from pipeline.verify.leakage import ImagesSeen, leaks, split_of
-from pipeline.verify.locate import (
+from gritmill.pipeline.verify.findings import Findings, MemberSet, Report, ShardReport
+from gritmill.pipeline.verify.leakage import ImagesSeen, leaks, split_of
+from gritmill.pipeline.verify.locate import (
     exists,
     expected_checksums,
     find_shards,
@@ -16,8 +16,8 @@ from pipeline.verify.locate import (
     listed_files,
     missing_shards,
 )
-from pipeline.verify.pool import check_all
-from pipeline.verify.shard import Task
+from gritmill.pipeline.verify.pool import check_all
+from gritmill.pipeline.verify.shard import Task
 
 
 def verify(

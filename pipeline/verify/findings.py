@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from pipeline.terminal import one_line
-from pipeline.verify.leakage import ImagesSeen
+from gritmill.pipeline.engine.terminal import one_line
+from gritmill.pipeline.verify.leakage import ImagesSeen
 
 KINDS: dict[str, tuple[str, str]] = {
     "unreadable": ("error", "the shard cannot be opened or read"),

@@ -10,8 +10,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.output.checksums import parse_sums
-from schemas.errors import UserError
+from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.schemas.errors import UserError
 
 SUMS = "SHA256SUMS"
 _TAR_NAME = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz))$")

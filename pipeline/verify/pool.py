@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from pipeline.verify.findings import Findings, ShardReport
-from pipeline.verify.shard import Task, check_shard
+from gritmill.pipeline.verify.findings import Findings, ShardReport
+from gritmill.pipeline.verify.shard import Task, check_shard
 
 
 def check_all(tasks: Sequence[Task], jobs: int) -> Iterator[ShardReport]:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import fsspec
 
-from pipeline.output.checksums import HashingFile
-from pipeline.verify.findings import Findings, MemberSet, ShardReport
-from pipeline.verify.leakage import split_of
-from pipeline.verify.sample import IMAGES, TEXTS, Problem, SampleCheck
+from gritmill.pipeline.storage.checksums import HashingFile
+from gritmill.pipeline.verify.findings import Findings, MemberSet, ShardReport
+from gritmill.pipeline.verify.leakage import split_of
+from gritmill.pipeline.verify.sample import IMAGES, TEXTS, Problem, SampleCheck
 
 MAX_IMAGE = 256 << 20
 MAX_TEXT = 16 << 20

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from schemas import conversations
-from schemas.conversations import IMAGE, Conversation, Turn, placeholders
+from gritmill.schemas import conversations
+from gritmill.schemas.conversations import IMAGE, Conversation, Turn, placeholders
 
 
 def talk_mistakes(text: str) -> Iterator[tuple[str, str]]:

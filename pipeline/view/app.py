@@ -17,14 +17,14 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from pipeline.gallery import Entry, asset
-from pipeline.view.listing import Listing, Samples
-from pipeline.view.pairs import CHANGES, Pairs
-from pipeline.view.search import Wanted, find_page
-from pipeline.view.side import Side
-from pipeline.view.thumbnails import thumbnail
-from schemas.errors import UserError
-from schemas.public import without_secrets
+from gritmill.pipeline.gallery import Entry, asset
+from gritmill.pipeline.view.listing import Listing, Samples
+from gritmill.pipeline.view.pairs import CHANGES, Pairs
+from gritmill.pipeline.view.search import Wanted, find_page
+from gritmill.pipeline.view.side import Side
+from gritmill.pipeline.view.thumbnails import thumbnail
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import without_secrets
 
 MOST = 100
 """Most samples of one page."""
@@ -179,7 +179,7 @@ def _plain(status: int, text: str) -> Answer:
 
 
 def _static_files() -> dict[str, Answer]:
-    own = files("pipeline.view")
+    own = files("gritmill.pipeline.view")
     texts = {
         "/": ("text/html", own.joinpath("page.html").read_text("utf-8")),
         "/view.js": ("text/javascript", own.joinpath("view.js").read_text("utf-8")),

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
-from pipeline.gallery import Entry
-from pipeline.gallery.from_record import COLUMNS, from_dropped
-from pipeline.inputs import load_columns
-from pipeline.plan import Layout, columns_before
-from pipeline.results import SUFFIX, read_columns
-from pipeline.store import Store
-from pipeline.view.listing import Label, Samples
-from pipeline.view.records import measured_size
-from schemas.columns import Columns
+from gritmill.pipeline.engine.inputs import load_columns
+from gritmill.pipeline.engine.plan import Layout, columns_before
+from gritmill.pipeline.engine.results import SUFFIX, read_columns
+from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.gallery.from_record import COLUMNS, from_dropped
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.view.listing import Label, Samples
+from gritmill.pipeline.view.records import measured_size
+from gritmill.schemas.columns import Columns
 
 _READ: dict[str, Any] = COLUMNS | {"width": int, "height": int}
 

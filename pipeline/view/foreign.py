@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline import convert
-from pipeline.convert import Losses, Sample
-from pipeline.gallery import Entry
-from pipeline.images import StoredImage
-from pipeline.view.listing import Samples
-from pipeline.view.records import entry_of, measured_size, told_size
+from gritmill.pipeline import convert
+from gritmill.pipeline.convert import Losses, Sample
+from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.pipeline.view.listing import Samples
+from gritmill.pipeline.view.records import entry_of, measured_size, told_size
 
 
 class ForeignSamples(Samples[Sample]):

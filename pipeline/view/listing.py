@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from pipeline.gallery import Entry
+from gritmill.pipeline.gallery import Entry
 
 Row = TypeVar("Row")
 

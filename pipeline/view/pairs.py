@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pipeline.gallery import Entry
-from pipeline.view.listing import Label, Listing, Samples
-from pipeline.view.side import Side
+from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.view.listing import Label, Listing, Samples
+from gritmill.pipeline.view.side import Side
 
 LEFT, RIGHT, CHANGED, SAME = "left", "right", "changed", "same"
 CHANGES = {

@@ -4,10 +4,10 @@ import json
 import math
 from typing import Any
 
-from pipeline.gallery import BoxView, Entry, PhraseView, TurnView
-from pipeline.gallery.from_record import from_record
-from pipeline.view.listing import unreadable
-from schemas.images import open_header, oriented_size
+from gritmill.pipeline.gallery import BoxView, Entry, PhraseView, TurnView
+from gritmill.pipeline.gallery.from_record import from_record
+from gritmill.pipeline.view.listing import unreadable
+from gritmill.schemas.images import open_header, oriented_size
 
 MAX_SIDE = 1_000_000
 """Images of more pixels a side are none."""

@@ -3,8 +3,8 @@
 import time
 from typing import Any, NamedTuple
 
-from pipeline.gallery import BoxView, Entry, PhraseView
-from pipeline.view.listing import Label, Listing
+from gritmill.pipeline.gallery import BoxView, Entry, PhraseView
+from gritmill.pipeline.view.listing import Label, Listing
 
 SECONDS = 0.06
 """How long one request looks; a filter that lets little through goes on with the next request."""

@@ -12,9 +12,9 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from pipeline.terminal import print_exception
-from pipeline.view.app import Answer, View
-from schemas.errors import UserError
+from gritmill.pipeline.engine.terminal import print_exception
+from gritmill.pipeline.view.app import Answer, View
+from gritmill.schemas.errors import UserError
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

@@ -5,16 +5,16 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pipeline import files
-from pipeline.gallery import Entry
-from pipeline.images import MAX_BYTES
-from pipeline.sources.captions import MAX_CAPTION
-from pipeline.sources.tars import BrokenArchive, Member, members
-from pipeline.verify.sample import IMAGES, TEXTS
-from pipeline.verify.shard import key_and_extension
-from pipeline.view.listing import Samples, unreadable
-from pipeline.view.records import entry_of, measured_size, told_size
-from schemas.errors import UserError
+from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.sources.captions import MAX_CAPTION
+from gritmill.pipeline.sources.images import MAX_BYTES
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.tars import BrokenArchive, Member, members
+from gritmill.pipeline.verify.sample import IMAGES, TEXTS
+from gritmill.pipeline.verify.shard import key_and_extension
+from gritmill.pipeline.view.listing import Samples, unreadable
+from gritmill.pipeline.view.records import entry_of, measured_size, told_size
+from gritmill.schemas.errors import UserError
 
 MAX_RECORD = 2**20
 """Largest record that is shown, in bytes; a page has two dozen of them."""

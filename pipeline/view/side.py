@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline import files
-from pipeline.last_run import last_run
-from pipeline.recipes import RECORDED, find_run_files
-from pipeline.run import work_directory
-from pipeline.store import Store
-from pipeline.verify.locate import find_shards
-from pipeline.view.dropped import DroppedSamples
-from pipeline.view.foreign import ForeignSamples
-from pipeline.view.listing import Samples
-from pipeline.view.shards import ShardSamples
-from schemas.errors import UserError
+from gritmill.pipeline.engine.last_run import last_run
+from gritmill.pipeline.engine.recipes import RECORDED, find_run_files
+from gritmill.pipeline.engine.run import work_directory
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.verify.locate import find_shards
+from gritmill.pipeline.view.dropped import DroppedSamples
+from gritmill.pipeline.view.foreign import ForeignSamples
+from gritmill.pipeline.view.listing import Samples
+from gritmill.pipeline.view.shards import ShardSamples
+from gritmill.schemas.errors import UserError
 
 _FIRST_LOOK = 60.0
 """Seconds within which a dataset must show that it has a sample; a tar may begin with much else."""

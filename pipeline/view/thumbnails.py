@@ -4,7 +4,7 @@ import io
 import os
 import threading
 
-from schemas.images import decode
+from gritmill.schemas.images import decode
 
 SIDE = 640
 """Longest side of a thumbnail in pixels; twice what a column of the page is wide."""

@@ -10,14 +10,14 @@ Boxes are 0..1 of the whole image; `size` is its (width, height) in pixels. Whic
 model is shown is the dialect's `geometry`; `dataclasses.replace(dialect, geometry=CROP)` gives it another.
 """
 
-from schemas.dialects.base import Dialect, Grounding, Parsed, without_overlaps
-from schemas.dialects.florence2 import FLORENCE2
-from schemas.dialects.geometry import CROP, PAD, STRETCH, Geometry, Size, resized, smart_resize
-from schemas.dialects.internvl import ALL_SEEING_V2, INTERNVL
-from schemas.dialects.kosmos2 import KOSMOS2, KOSMOS2_PAPER
-from schemas.dialects.paligemma import PALIGEMMA
-from schemas.dialects.qwen import QWEN2_VL, QWEN3_VL, QWEN25_VL, QWEN_VL
-from schemas.dialects.text import DIGITS, FERRET, LLAVA, MINIGPT_V2, OFA, PINK, SHIKRA, TINY
+from gritmill.schemas.dialects.base import Dialect, Grounding, Parsed, without_overlaps
+from gritmill.schemas.dialects.florence2 import FLORENCE2
+from gritmill.schemas.dialects.geometry import CROP, PAD, STRETCH, Geometry, Size, resized, smart_resize
+from gritmill.schemas.dialects.internvl import ALL_SEEING_V2, INTERNVL
+from gritmill.schemas.dialects.kosmos2 import KOSMOS2, KOSMOS2_PAPER
+from gritmill.schemas.dialects.paligemma import PALIGEMMA
+from gritmill.schemas.dialects.qwen import QWEN2_VL, QWEN3_VL, QWEN25_VL, QWEN_VL
+from gritmill.schemas.dialects.text import DIGITS, FERRET, LLAVA, MINIGPT_V2, OFA, PINK, SHIKRA, TINY
 
 __all__ = [
     "CROP",

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects.geometry import STRETCH, Geometry, Size, View
-from schemas.dialects.numbers import Numbers
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects.geometry import STRETCH, Geometry, Size, View
+from gritmill.schemas.dialects.numbers import Numbers
 
 
 class Grounding(NamedTuple):

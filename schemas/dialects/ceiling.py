@@ -4,9 +4,9 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from schemas.boxes import Box, iou
-from schemas.dialects.base import Dialect
-from schemas.dialects.geometry import Size
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.dialects.base import Dialect
+from gritmill.schemas.dialects.geometry import Size
 
 SIDES = (0.03, 0.05, 0.1, 0.2, 0.5)
 """Sides of the boxes that are tried, in shares of the image's; at most 0.7."""

@@ -1,7 +1,7 @@
 """Florence-2: four of 1,000 location tokens behind each phrase."""
 
-from schemas.dialects.markup import Markup
-from schemas.dialects.numbers import Coordinates
+from gritmill.schemas.dialects.markup import Markup
+from gritmill.schemas.dialects.numbers import Coordinates
 
 FLORENCE2 = Markup(
     name="florence2",

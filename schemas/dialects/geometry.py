@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from schemas.boxes import Box, coverage
+from gritmill.schemas.boxes import Box, coverage
 
 Size = tuple[int, int]
 """(width, height) in pixels, as a viewer sees the image."""

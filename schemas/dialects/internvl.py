@@ -1,8 +1,8 @@
 """InternVL and All-Seeing-V2: `<ref>` and `<box>` around lists of lists."""
 
-from schemas.dialects.geometry import PAD
-from schemas.dialects.markup import Markup
-from schemas.dialects.numbers import Coordinates
+from gritmill.schemas.dialects.geometry import PAD
+from gritmill.schemas.dialects.markup import Markup
+from gritmill.schemas.dialects.numbers import Coordinates
 
 INTERNVL = Markup(
     name="internvl",

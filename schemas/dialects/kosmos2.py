@@ -1,8 +1,8 @@
 """Kosmos-2 and the notation of its paper: two tokens a box, the cells of its corners on 32 x 32."""
 
-from schemas.dialects.geometry import CROP
-from schemas.dialects.markup import Markup
-from schemas.dialects.numbers import Cells
+from gritmill.schemas.dialects.geometry import CROP
+from gritmill.schemas.dialects.markup import Markup
+from gritmill.schemas.dialects.numbers import Cells
 
 KOSMOS2 = Markup(
     name="kosmos2",

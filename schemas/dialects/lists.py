@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from schemas.columns import Span
-from schemas.dialects.base import Dialect, Parsed, Written, listed
-from schemas.dialects.geometry import Size
-from schemas.dialects.templates import CUT_LIST, CUT_TAG, TAG, box_pattern, fill
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects.base import Dialect, Parsed, Written, listed
+from gritmill.schemas.dialects.geometry import Size
+from gritmill.schemas.dialects.templates import CUT_LIST, CUT_TAG, TAG, box_pattern, fill
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects.base import Dialect, Grounding, Parsed, Written, listed
-from schemas.dialects.geometry import Size, View
-from schemas.dialects.templates import CUT_LIST, CUT_TAG, TAG, box_pattern, fill, literal_pattern
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects.base import Dialect, Grounding, Parsed, Written, listed
+from gritmill.schemas.dialects.geometry import Size, View
+from gritmill.schemas.dialects.templates import CUT_LIST, CUT_TAG, TAG, box_pattern, fill, literal_pattern
 
 _SENTENCE_END = re.compile(r"[.!?]\s|\n")
 

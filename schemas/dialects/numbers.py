@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.boxes import Box
-from schemas.dialects.geometry import View
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects.geometry import View
 
 
 class Numbers(Protocol):

@@ -1,7 +1,7 @@
 """PaliGemma 1 and 2: four of 1,024 location tokens before each label, y first."""
 
-from schemas.dialects.lists import Listing
-from schemas.dialects.numbers import Coordinates
+from gritmill.schemas.dialects.lists import Listing
+from gritmill.schemas.dialects.numbers import Coordinates
 
 PALIGEMMA = Listing(
     name="paligemma",

@@ -1,9 +1,9 @@
 """The Qwen-VL family: tags in the caption until Qwen2-VL, JSON since Qwen2.5-VL."""
 
-from schemas.dialects.geometry import resized
-from schemas.dialects.lists import JsonList
-from schemas.dialects.markup import Markup
-from schemas.dialects.numbers import Coordinates
+from gritmill.schemas.dialects.geometry import resized
+from gritmill.schemas.dialects.lists import JsonList
+from gritmill.schemas.dialects.markup import Markup
+from gritmill.schemas.dialects.numbers import Coordinates
 
 QWEN_VL = Markup(
     name="qwen_vl",

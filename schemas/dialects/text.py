@@ -1,9 +1,9 @@
 """Models that write boxes as plain text, with no tokens of their own."""
 
-from schemas.dialects.geometry import PAD
-from schemas.dialects.lists import Listing
-from schemas.dialects.markup import Markup
-from schemas.dialects.numbers import Coordinates
+from gritmill.schemas.dialects.geometry import PAD
+from gritmill.schemas.dialects.lists import Listing
+from gritmill.schemas.dialects.markup import Markup
+from gritmill.schemas.dialects.numbers import Coordinates
 
 FERRET = Markup(
     name="ferret",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.conversations import HUMAN, IMAGE
+from gritmill.schemas.conversations import HUMAN, IMAGE
 
 Message = dict[str, Any]
 

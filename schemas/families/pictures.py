@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from schemas.dialects import Geometry
+from gritmill.schemas.dialects import Geometry
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -7,8 +7,8 @@ from typing import Any
 
 import transformers
 
-from schemas.dialects import STRETCH, Dialect, Geometry, resized
-from schemas.dialects.numbers import Coordinates
+from gritmill.schemas.dialects import STRETCH, Dialect, Geometry, resized
+from gritmill.schemas.dialects.numbers import Coordinates
 
 
 def geometry(image_processor: Any) -> Geometry:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 HASH = "dct128"
 """Names `stages.dedup.perceptual`'s hash: hashes of another kind would match nothing, or anything."""

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from stages.contamination import lists
-from stages.contamination.lists import Entry
-from stages.contamination.ngrams import Ngrams
-from stages.dedup import perceptual
-from stages.dedup.perceptual import MAX_RADIUS, RADIUS, Hashes
-from stages.filters.base import Filter
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.contamination import lists
+from gritmill.stages.contamination.lists import Entry
+from gritmill.stages.contamination.ngrams import Ngrams
+from gritmill.stages.dedup import perceptual
+from gritmill.stages.dedup.perceptual import MAX_RADIUS, RADIUS, Hashes
+from gritmill.stages.filters.base import Filter
 
 
 class Match(NamedTuple):

@@ -14,9 +14,9 @@ from typing import IO, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from schemas.columns import Columns, Reject
-from stages.base import GlobalStage, Sketches
-from stages.dedup.components import Components, Numbers
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.base import GlobalStage, Sketches
+from gritmill.stages.dedup.components import Components, Numbers
 
 Features = np.ndarray[Any, np.dtype[np.uint8]]
 """One feature a row, each of the same number of bytes."""

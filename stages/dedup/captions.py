@@ -6,12 +6,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from schemas.columns import Columns
-from stages.dedup import minhash
-from stages.dedup.base import Deduplicate, Features
-from stages.dedup.components import Components
-from stages.dedup.keeper import LOWEST_KEY, ReadsForKeeper, ranks
-from stages.dedup.texts import normalised
+from gritmill.schemas.columns import Columns
+from gritmill.stages.dedup import minhash
+from gritmill.stages.dedup.base import Deduplicate, Features
+from gritmill.stages.dedup.components import Components
+from gritmill.stages.dedup.keeper import LOWEST_KEY, ReadsForKeeper, ranks
+from gritmill.stages.dedup.texts import normalised
 
 
 class DeduplicateCaptions(Deduplicate):

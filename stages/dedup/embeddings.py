@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from schemas import checkpoints
-from schemas.checkpoints import Checkpoint
-from schemas.errors import UserError
-from schemas.images import decode
-from stages import local_models
+from gritmill.pipeline.storage import checkpoints
+from gritmill.pipeline.storage.checkpoints import Checkpoint
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.images import decode
+from gritmill.stages.common import local_models
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

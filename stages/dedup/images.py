@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from schemas import checkpoints
-from schemas.columns import Columns
-from schemas.images import Image
-from schemas.weights import Weights
-from stages import local_models
-from stages.dedup import embeddings, perceptual
-from stages.dedup.base import Deduplicate, Features
-from stages.dedup.components import Components
-from stages.dedup.keeper import LARGEST, ReadsForKeeper, ranks
+from gritmill.pipeline.storage import checkpoints
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.images import Image
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common import local_models
+from gritmill.stages.dedup import embeddings, perceptual
+from gritmill.stages.dedup.base import Deduplicate, Features
+from gritmill.stages.dedup.components import Components
+from gritmill.stages.dedup.keeper import LARGEST, ReadsForKeeper, ranks
 
 
 class Unreadable(Exception):

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from schemas.columns import Columns
-from schemas.errors import UserError
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.errors import UserError
 
 LARGEST = "largest"
 LOWEST_KEY = "lowest_key"

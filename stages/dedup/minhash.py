@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.dedup.components import Components
+from gritmill.stages.dedup.components import Components
 
 Signatures = np.ndarray[Any, np.dtype[np.uint8]]
 Words = np.ndarray[Any, np.dtype[np.uint32]]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from schemas.images import decode
+from gritmill.schemas.images import decode
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -19,8 +19,8 @@ class Sharpness(Filter):
 
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from schemas.columns import Columns, Reject
-from stages.base import Stage
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.base import Stage
 
 
 class AtLeast(NamedTuple):

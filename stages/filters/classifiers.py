@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from schemas.checkpoints import Checkpoint
-from schemas.errors import UserError
-from stages import local_models
+from gritmill.pipeline.storage.checkpoints import Checkpoint
+from gritmill.schemas.errors import UserError
+from gritmill.stages.common import local_models
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

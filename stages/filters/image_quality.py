@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from schemas.columns import Columns
-from schemas.images import Image, decode
-from stages.filters.base import AtLeast, AtMost, Filter
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.images import Image, decode
+from gritmill.stages.filters.base import AtLeast, AtMost, Filter
 
 SIDE = 512
 """Longest side at which images are measured: what is sharp depends on the scale."""

@@ -5,15 +5,15 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr
 
-from schemas import checkpoints
-from schemas.columns import Columns
-from schemas.errors import UserError
-from schemas.images import decode
-from schemas.weights import Weights
-from stages import local_models, onnx_files
-from stages.filters.base import AtLeast, AtMost, Filter
-from stages.filters.classifiers import Activation, Classifier, OnnxClassifier, TransformersClassifier
-from stages.weight_files import Sha256, WeightFile
+from gritmill.pipeline.storage import checkpoints
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.images import decode
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common import local_models, onnx_files
+from gritmill.stages.common.weight_files import Sha256, WeightFile
+from gritmill.stages.filters.base import AtLeast, AtMost, Filter
+from gritmill.stages.filters.classifiers import Activation, Classifier, OnnxClassifier, TransformersClassifier
 
 Triple = tuple[float, float, float]
 

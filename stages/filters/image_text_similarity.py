@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from schemas.columns import Columns
-from schemas.images import decode
-from stages.filters.base import AtLeast, Filter
-from stages.image_text import ImageTextStage
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.images import decode
+from gritmill.stages.common.image_text import ImageTextStage
+from gritmill.stages.filters.base import AtLeast, Filter
 
 
 class ImageTextSimilarity(ImageTextStage, Filter):

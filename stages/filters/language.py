@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from schemas.columns import Columns
-from schemas.errors import UserError
-from stages.filters.base import AtLeast, Filter, OneOf
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.errors import UserError
+from gritmill.stages.filters.base import AtLeast, Filter, OneOf
 
 MIN_BYTES = 20
 """Of a text's UTF-8, below which a guess is worth nothing ("a dog" is Croatian to py3langid): some four

@@ -5,9 +5,9 @@ from fnmatch import translate
 
 from pydantic import Field, PrivateAttr
 
-from schemas.columns import Columns, Reject
-from stages.filters.base import Filter
-from stages.filters.source_facts import facts, first_text
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.filters.base import Filter
+from gritmill.stages.filters.source_facts import facts, first_text
 
 UNKNOWN = "unknown"
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PrivateAttr
 
-from schemas.columns import Columns
-from schemas.images import decode
-from schemas.weights import Weights
-from stages.filters.base import AtMost, Filter
-from stages.onnx_files import Device, session, versions
-from stages.weight_files import WeightFile
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.images import decode
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common.onnx_files import Device, session, versions
+from gritmill.stages.common.weight_files import WeightFile
+from gritmill.stages.filters.base import AtMost, Filter
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

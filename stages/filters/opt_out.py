@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PrivateAttr
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from stages.filters.base import Filter
-from stages.filters.source_facts import facts, first_text
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.filters.base import Filter
+from gritmill.stages.filters.source_facts import facts, first_text
 
 SHA256 = re.compile("[0-9a-f]{64}", re.I)
 MAX_LINE = 10_000

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from schemas.columns import Columns, Reject
-from stages.filters.base import AtMost, Filter
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.filters.base import AtMost, Filter
 
 # What stands before the @ begins where a word does, and is bounded: any other way is quadratic on "aaaa...".
 EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24}(?![\w-])", re.I)

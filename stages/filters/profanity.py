@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-import prompts
-from schemas.columns import Columns
-from schemas.errors import UserError
-from stages.filters.base import AtMost, Filter
+from gritmill import prompts
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.errors import UserError
+from gritmill.stages.filters.base import AtMost, Filter
 
 LIST = "profanity"
 MAX_LIST_BYTES = 10**7

@@ -7,14 +7,14 @@ holds, the pace is kept, and what fails for a moment is tried again.
 import asyncio
 from random import Random
 
-from schemas.columns import Reject
-from schemas.errors import UserError
-from stages.generation.backends.base import Backend, Completion, Fault
-from stages.generation.limits import Pace
-from stages.generation.request import ChatRequest
-from stages.generation.spending import NOTHING, Budget, Tokens
-from stages.generation.store import ReplyStore
-from stages.generation.tokens import likely_tokens
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.generation.backends.base import Backend, Completion, Fault
+from gritmill.stages.generation.limits import Pace
+from gritmill.stages.generation.request import ChatRequest
+from gritmill.stages.generation.spending import NOTHING, Budget, Tokens
+from gritmill.stages.generation.store import ReplyStore
+from gritmill.stages.generation.tokens import likely_tokens
 
 LONGEST_WAIT = 60.0
 """Seconds between two tries, where the server asks for no other time."""

@@ -3,7 +3,7 @@
 import base64
 import io
 
-from schemas.images import decode, open_header, oriented_size
+from gritmill.schemas.images import decode, open_header, oriented_size
 
 SENT_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 ORIENTATION = 0x0112  # EXIF

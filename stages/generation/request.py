@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from stages.generation.tokens import most_tokens
+from gritmill.stages.generation.tokens import most_tokens
 
 VERSION = 1
 """Of the canonical form. Another one would orphan every reply that was ever kept."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 
 class Prices(BaseModel):

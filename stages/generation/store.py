@@ -13,7 +13,7 @@ import os
 import uuid
 from pathlib import Path
 
-from stages.generation.backends.base import Completion
+from gritmill.stages.generation.backends.base import Completion
 
 VARIABLE = "GRITMILL_REPLIES"
 

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from schemas.columns import Annotation, Columns, GroundedBox, Parse, Span
-from stages.grounders.labelled import LabelGrounder, LabelledBox, matches
+from gritmill.schemas.columns import Annotation, Columns, GroundedBox, Parse, Span
+from gritmill.stages.grounders.common.labelled import LabelGrounder, LabelledBox, matches
 
 
 class AnnotationGrounder(LabelGrounder):

@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from schemas.columns import GroundedBox
-from stages.base import Stage
+from gritmill.schemas.columns import GroundedBox
+from gritmill.stages.base import Stage
 
 
 class Ground(Stage):

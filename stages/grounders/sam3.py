@@ -5,14 +5,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
-from schemas import checkpoints
-from schemas.weights import Weights
-from stages import local_models
-from stages.grounders.detecting import DetectorGrounder
-from stages.grounders.detector import Answer, Detector, Question
-from stages.local_models import Device, Precision
-from stages.segmenters.canvas import Canvas
-from stages.segmenters.transformers import canvas_of
+from gritmill.pipeline.storage import checkpoints
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common import local_models
+from gritmill.stages.common.local_models import Device, Precision
+from gritmill.stages.grounders.common.detecting import DetectorGrounder
+from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.segmenters.canvas import Canvas
+from gritmill.stages.segmenters.transformers import canvas_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -11,12 +11,12 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-import prompts
-from prompts.few_shot import Format
-from schemas.reasoning import answer_of
-from schemas.replies import Exchange
-from stages.caption_check import script_share
-from stages.replies import contexts, formats, objects, phrases, regions
+from gritmill import prompts
+from gritmill.prompts.few_shot import Format
+from gritmill.schemas.reasoning import answer_of
+from gritmill.schemas.replies import Exchange
+from gritmill.stages.caption_check import script_share
+from gritmill.stages.replies import contexts, formats, objects, phrases, regions
 
 ECHO_WORDS = 12
 """So many words in a row that also stand in the prompt are copied from it."""

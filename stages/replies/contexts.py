@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from schemas.boxes import Box
-from schemas.expressions import in_line
-from schemas.replies import Region
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.expressions import in_line
+from gritmill.schemas.replies import Region
 
 _ROUND = str.maketrans("<>[]", "()()")
 _FENCES = re.compile(r"([=#`~])\1+")

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from pydantic import ValidationError
 
-from prompts import few_shot
-from prompts.few_shot import FewShot, Format
-from schemas.reasoning import answer_of
-from schemas.replies import Exchange, Exchanges
+from gritmill.prompts import few_shot
+from gritmill.prompts.few_shot import FewShot, Format
+from gritmill.schemas.reasoning import answer_of
+from gritmill.schemas.replies import Exchange, Exchanges
 
 _LABEL = re.compile(r"[\s*_#>-]{0,6}(question|answer)(?: ?[0-9]{1,3})?[\s*_]{0,4}:[\s*_]{0,4}", re.I)
 _BAR = re.compile(r"\s*={3,}\s*")

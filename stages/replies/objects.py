@@ -11,12 +11,12 @@ another photograph it finds out in 17 of 20.
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-import prompts
-from schemas.replies import Exchange
-from stages.grounders.lexicon import labels
-from stages.grounders.lexicon.inflection import singulars
-from stages.replies.contexts import Context
-from stages.replies.phrases import sentences, unquoted, words
+from gritmill import prompts
+from gritmill.schemas.replies import Exchange
+from gritmill.stages.grounders.common.lexicon import labels
+from gritmill.stages.grounders.common.lexicon.inflection import singulars
+from gritmill.stages.replies.contexts import Context
+from gritmill.stages.replies.phrases import sentences, unquoted, words
 
 _PERSONS = frozenset(("he", "she", "him", "her", "his", "they", "them", "their", "who"))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-import prompts
+from gritmill import prompts
 
 _QUOTED = re.compile(r'"[^"\n]{1,300}"|“[^”\n]{1,300}”|«[^»\n]{1,300}»')
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")

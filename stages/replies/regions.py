@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from schemas.boxes import Box
-from schemas.replies import Region
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.replies import Region
 
 TOLERANCE = 0.005
 """How far each coordinate may be off: a box written with two decimals is still known."""

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from schemas.columns import Columns, GroundedBox
-from schemas.images import decode
-from schemas.masks import Mask
-from stages.base import Stage
-from stages.segmenters.canvas import Array, Canvas
+from gritmill.schemas.columns import Columns, GroundedBox
+from gritmill.schemas.images import decode
+from gritmill.schemas.masks import Mask
+from gritmill.stages.base import Stage
+from gritmill.stages.segmenters.canvas import Array, Canvas
 
 BOXES_AT_ONCE = 32
 """Most boxes for one pass of the mask decoder; bounds memory where an image has hundreds."""
@@ -28,6 +28,8 @@ class Segment(Stage):
 
     reads: ClassVar[tuple[str, ...]] = ("image", "boxes")
     writes = {"boxes": list[GroundedBox], "masks": list[Mask]}
+    aligned_with = {"masks": "boxes"}
+    keeps_order_of = ("boxes",)
     packages: ClassVar[dict[str, str]] = {"pycocotools": "masks"}
 
     batch_size: int = Field(default=8, ge=1)

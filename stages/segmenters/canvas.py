@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from schemas.boxes import Box
+from gritmill.schemas.boxes import Box
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -6,12 +6,12 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PrivateAttr
 
-from schemas.errors import UserError
-from schemas.weights import Weights
-from stages.onnx_files import Device, session, versions
-from stages.segmenters.base import Segment
-from stages.segmenters.canvas import Array, Canvas
-from stages.weight_files import Sha256, WeightFile
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common.onnx_files import Device, session, versions
+from gritmill.stages.common.weight_files import Sha256, WeightFile
+from gritmill.stages.segmenters.base import Segment
+from gritmill.stages.segmenters.canvas import Array, Canvas
 
 CORNERS = (2.0, 3.0)
 """Labels by which a prompt says that its points are the corners of a box."""

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from stages import local_models
-from stages.local_models import Device, Halving, Precision
-from stages.segmenters.base import BOXES_AT_ONCE, Segment
-from stages.segmenters.canvas import Array
+from gritmill.stages.common import local_models
+from gritmill.stages.common.local_models import Device, Halving, Precision
+from gritmill.stages.segmenters.base import BOXES_AT_ONCE, Segment
+from gritmill.stages.segmenters.canvas import Array
 
 
 class TorchSegment(Segment):

@@ -4,12 +4,12 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from schemas.errors import UserError
-from schemas.weights import Weights
-from stages import local_models
-from stages.segmenters.canvas import Canvas
-from stages.segmenters.pytorch import TorchSegment
-from stages.weight_files import Sha256, WeightFile
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common import local_models
+from gritmill.stages.common.weight_files import Sha256, WeightFile
+from gritmill.stages.segmenters.canvas import Canvas
+from gritmill.stages.segmenters.pytorch import TorchSegment
 
 WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 """Channels of the image encoder -> the name of its builder in `sam_model_registry`."""

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from schemas import checkpoints
-from schemas.weights import Weights
-from stages import local_models
-from stages.segmenters.canvas import Canvas
-from stages.segmenters.pytorch import TorchSegment
+from gritmill.pipeline.storage import checkpoints
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common import local_models
+from gritmill.stages.segmenters.canvas import Canvas
+from gritmill.stages.segmenters.pytorch import TorchSegment
 
 TYPES = ("sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video")
 """Architectures that take boxes and give masks. Those for video hold the one for images."""

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from schemas.boxes import Box, iou, nms
-from schemas.columns import GroundedBox, Span
+from gritmill.schemas.boxes import Box, iou, nms
+from gritmill.schemas.columns import GroundedBox, Span
 
 SAME_THING = 0.5
 """Of two boxes of the grounder that overlap by more than this IoU, only the better is an answer."""

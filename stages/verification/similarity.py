@@ -3,10 +3,10 @@
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox, Span
-from schemas.images import Image, decode
-from stages.image_text import ImageTextStage
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, GroundedBox, Span
+from gritmill.schemas.images import Image, decode
+from gritmill.stages.common.image_text import ImageTextStage
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

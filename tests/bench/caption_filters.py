@@ -1,7 +1,7 @@
 """The filters of the curation benchmark as a stage; in a module of its own, so that workers find it."""
 
-from schemas.columns import Columns, Reject
-from stages.base import Stage
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.base import Stage
 from tests.bench.filters import FILTERS
 
 

@@ -36,7 +36,7 @@ def plain_loop(folder: Path) -> None:
 
 
 def local(folder: Path) -> None:
-    from pipeline.runners.local import LocalRunner
+    from gritmill.pipeline.engine.runners.local import LocalRunner
     from tests.bench.engine_share import with_engine
 
     source, stages = _source_and_stages(folder)
@@ -44,7 +44,7 @@ def local(folder: Path) -> None:
 
 
 def ray(folder: Path) -> None:
-    from pipeline.runners.ray import RayRunner
+    from gritmill.pipeline.engine.runners.ray import RayRunner
     from tests.bench.engine_share import with_engine
 
     source, stages = _source_and_stages(folder)
@@ -52,8 +52,8 @@ def ray(folder: Path) -> None:
 
 
 def _source_and_stages(folder: Path) -> tuple[Any, Any]:
-    from pipeline.recipes import NamedStage
-    from pipeline.sources.table import TableSource
+    from gritmill.pipeline.engine.wiring import NamedStage
+    from gritmill.pipeline.sources.table import TableSource
     from tests.bench.caption_filters import Filtered
     from tests.bench.filters import FILTERS
 

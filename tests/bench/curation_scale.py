@@ -45,7 +45,7 @@ OPERATIONS: dict[str, list[dict[str, dict[str, Any]]]] = {
 def gritmill(folder: Path, operation: str, runner: str = "ray") -> None:
     import yaml
 
-    from pipeline.cli import app
+    from gritmill.pipeline.cli import app
 
     out = Path(tempfile.mkdtemp(dir=folder))
     recipe = {

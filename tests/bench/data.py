@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from pipeline.sources.scenes import ScenesSource, draw
-from schemas.images import open_header
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
+from gritmill.schemas.images import open_header
 
 TEXT_STAGES: dict[str, dict[str, Any]] = {
     "caption_check": {},

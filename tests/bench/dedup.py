@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import Columns, arrow_type, from_arrow, to_arrow
-from stages.base import GlobalStage
-from stages.concept_balance import ConceptBalance, phrase_hash
-from stages.dedup import minhash
-from stages.dedup.captions import ExactCaptions, MinHashCaptions
-from stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
+from gritmill.schemas.columns import Columns, arrow_type, from_arrow, to_arrow
+from gritmill.stages.base import GlobalStage
+from gritmill.stages.concept_balance import ConceptBalance, phrase_hash
+from gritmill.stages.dedup import minhash
+from gritmill.stages.dedup.captions import ExactCaptions, MinHashCaptions
+from gritmill.stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
 from tests.bench.planted_duplicates import DOES, WHEN, WHERE, WHO
 from tests.bench.tables import Peak, print_table
 

@@ -29,25 +29,26 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.images import StoredImage
-from pipeline.ledger import Ledger
-from pipeline.output.checksums import HashingFile
-from pipeline.output.formats import FORMATS
-from pipeline.plan import Parts, make_plan
-from pipeline.receipts import Receipt
-from pipeline.recipes import Job, NamedStage, load_recipe
-from pipeline.runners.base import Runner
-from pipeline.runners.local import LocalRunner
-from pipeline.scheduler import Scheduler
-from pipeline.sources.base import Source
-from pipeline.sources.scenes import ScenesSource
-from pipeline.store import Store
-from pipeline.tasks import Task
-from pipeline.worker import Worker
-from schemas.columns import Columns, Reject
-from schemas.recipe import Output
-from stages.base import Stage
-from stages.registry import stage_class
+from gritmill.pipeline.engine.ledger import Ledger
+from gritmill.pipeline.engine.plan import Parts, make_plan
+from gritmill.pipeline.engine.receipts import Receipt
+from gritmill.pipeline.engine.recipes import Job, load_recipe
+from gritmill.pipeline.engine.runners.base import Runner
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.engine.scheduler import Scheduler
+from gritmill.pipeline.engine.tasks import Task
+from gritmill.pipeline.engine.wiring import NamedStage
+from gritmill.pipeline.engine.worker import Worker
+from gritmill.pipeline.output.formats import FORMATS
+from gritmill.pipeline.sources.base import Source
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.pipeline.sources.scenes import ScenesSource
+from gritmill.pipeline.storage.checksums import HashingFile
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.recipe import Output
+from gritmill.stages.base import Stage
+from gritmill.stages.registry import stage_class
 from tests.bench.data import TEXT_STAGES, write_coco, write_recipe
 from tests.bench.processes import Usage, watched
 from tests.bench.tables import print_table
@@ -118,7 +119,7 @@ def whole(images: int, repeats: int) -> None:
             for size in (images, 3 * images):
                 for arm in arms:
                     recipe = write_recipe(Path(folder) / str(size), stages, 500, out=f"{arm}-{turn}")
-                    command = ["-m", "pipeline.cli", "run", str(recipe), "--runner", arm]
+                    command = ["-m", "gritmill.pipeline.cli", "run", str(recipe), "--runner", arm]
                     if arm == "loop":
                         command = ["-m", "tests.bench.engine_share", "--loop", str(recipe)]
                     taken.setdefault((arm, size), []).append(watched(command))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from schemas.columns import Columns
-from stages.generation.backends.openai import OpenAIGenerate
+from gritmill.schemas.columns import Columns
+from gritmill.stages.generation.backends.openai import OpenAIGenerate
 from tests.bench.tables import print_table
 
 SERVER = Path(__file__).parent.parent / "support" / "chat_server.py"

@@ -60,7 +60,7 @@ def full_size(folder: Path) -> tuple[Any, Any]:
     import torch
     import transformers
 
-    from trainer.models.load import load
+    from gritmill.trainer.models.load import load
 
     tiny = load(str(tiny_vlms.kosmos2(folder)))
     pictures = tiny.adapter.processor.image_processor
@@ -94,14 +94,14 @@ def main() -> None:
 
     if not torch.cuda.is_available():
         sys.exit("There is no GPU here; nothing was measured.")
-    from schemas.training import Train
-    from trainer import provenance
-    from trainer.arguments import training_arguments
-    from trainer.collate import Collator
-    from trainer.folder import Folder
-    from trainer.log import BadSamples, Line
-    from trainer.loop import GroundingTrainer
-    from trainer.train import training_samples
+    from gritmill.schemas.training import Train
+    from gritmill.trainer import provenance
+    from gritmill.trainer.arguments import training_arguments
+    from gritmill.trainer.collate import Collator
+    from gritmill.trainer.folder import Folder
+    from gritmill.trainer.log import BadSamples, Line
+    from gritmill.trainer.loop import GroundingTrainer
+    from gritmill.trainer.train import training_samples
 
     lines: list[Line] = []
     with tempfile.TemporaryDirectory() as name:

@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from pipeline.grounder_bench.compare import compare_grounders
-from pipeline.grounder_bench.table import comparison_table, heading
-from pipeline.grounder_bench.truth import Truth
+from gritmill.pipeline.grounder_bench.compare import compare_grounders
+from gritmill.pipeline.grounder_bench.table import comparison_table, heading
+from gritmill.pipeline.grounder_bench.truth import Truth
 from tests.bench.tables import machine
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))

@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 from wrong_boxes import half_jittered, shuffled, with_wrong_boxes
 
-from pipeline.progress import Progress
-from pipeline.recipes import Job, load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from pipeline.training import eval_directory, evaluate, train
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import Job, load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.training import eval_directory, evaluate, train
 from tests.bench.tables import print_table
 
 PROTOCOL = "rec/first_box@0.5"
@@ -66,8 +66,8 @@ def main() -> None:
 
 
 def _scored(name: str, arm: Job, clean: Job) -> tuple[str, ...]:
-    from trainer.metrics import paired_difference
-    from trainer.metrics_file import load_outcomes
+    from gritmill.trainer.metrics import paired_difference
+    from gritmill.trainer.metrics_file import load_outcomes
 
     train(arm, lambda line: None)
     report = evaluate(arm, lambda *_: None)

@@ -23,18 +23,18 @@ import torch
 import webdataset
 from torch.utils.data import DataLoader
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.trainer.data.examples import Example
+from gritmill.trainer.data.files import stat
+from gritmill.trainer.data.index import build
+from gritmill.trainer.data.order import TrainingOrder
+from gritmill.trainer.data.shards import open_split, split_shards
+from gritmill.trainer.data.streaming import StreamingShards
 from tests.bench.tables import print_table
-from trainer.data.examples import Example
-from trainer.data.files import stat
-from trainer.data.index import build
-from trainer.data.order import TrainingOrder
-from trainer.data.shards import open_split, split_shards
-from trainer.data.streaming import StreamingShards
 
 BATCH = 32
 BASE = "webdataset, in order"

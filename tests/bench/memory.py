@@ -34,7 +34,7 @@ def run(folder: Path, parts: int, samples: int) -> Usage:
     }
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
-    return watched(["-m", "pipeline.cli", "run", str(path)])
+    return watched(["-m", "gritmill.pipeline.cli", "run", str(path)])
 
 
 def main() -> None:

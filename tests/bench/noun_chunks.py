@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages import spacy_models
-from stages.noun_chunks import NounChunks
+from gritmill.stages.common import spacy_models
+from gritmill.stages.noun_chunks import NounChunks
 
 COCO_MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_mini" / "captions.json"
 

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageEnhance, ImageOps
 
-from pipeline.sources.scenes import ScenesSource, draw
-from schemas.columns import Columns, from_arrow, to_arrow
-from stages.base import GlobalStage
-from stages.dedup.captions import ExactCaptions, MinHashCaptions
-from stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
+from gritmill.schemas.columns import Columns, from_arrow, to_arrow
+from gritmill.stages.base import GlobalStage
+from gritmill.stages.dedup.captions import ExactCaptions, MinHashCaptions
+from gritmill.stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
 from tests.bench.tables import print_table
 
 

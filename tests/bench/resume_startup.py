@@ -17,21 +17,22 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.output.shards import AssignShards
-from pipeline.plan import Parts, Step, make_plan
-from pipeline.progress import Progress
-from pipeline.receipts import Receipt
-from pipeline.recipes import Job, NamedStage
-from pipeline.results import make_result
-from pipeline.run import Finished, run
-from pipeline.runners.local import LocalRunner
-from pipeline.sources.scenes import ScenesSource
-from pipeline.store import Store
-from pipeline.tasks import Task
-from pipeline.terminal import Console
-from schemas.columns import Columns
-from schemas.recipe import Output
-from stages.image_check import ImageCheck
+from gritmill.pipeline.engine.plan import Parts, Step, make_plan
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.receipts import Receipt
+from gritmill.pipeline.engine.recipes import Job
+from gritmill.pipeline.engine.results import make_result
+from gritmill.pipeline.engine.run import Finished, run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.engine.tasks import Task
+from gritmill.pipeline.engine.terminal import Console
+from gritmill.pipeline.engine.wiring import NamedStage
+from gritmill.pipeline.output.shards import AssignShards
+from gritmill.pipeline.sources.scenes import ScenesSource
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.recipe import Output
+from gritmill.stages.image_check import ImageCheck
 from tests.bench.tables import print_table
 
 

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ledger import Ledger
-from pipeline.output.shards import AssignShards, list_shards
-from pipeline.plan import Parts
-from pipeline.receipts import Receipt, Total
-from pipeline.results import SUFFIX
-from pipeline.scheduler import Scheduler
-from pipeline.sketches import Decisions, write_decision
-from pipeline.sources.base import Part
-from pipeline.store import Store
-from schemas.columns import Columns
+from gritmill.pipeline.engine.ledger import Ledger
+from gritmill.pipeline.engine.plan import Parts
+from gritmill.pipeline.engine.receipts import Receipt, Total
+from gritmill.pipeline.engine.results import SUFFIX
+from gritmill.pipeline.engine.scheduler import Scheduler
+from gritmill.pipeline.engine.sketches import Decisions, write_decision
+from gritmill.pipeline.output.shards import AssignShards, list_shards
+from gritmill.pipeline.sources.base import Part
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.columns import Columns
 from tests.bench.tables import Peak, print_table
 
 STEPS = tuple(range(8))

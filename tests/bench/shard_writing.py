@@ -23,12 +23,12 @@ import webdataset
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.output.checksums import HashingFile
-from pipeline.output.tar import TarWriter
-from pipeline.output.webdataset import WebdatasetWriter
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
-from schemas.records import to_json, to_record
+from gritmill.pipeline.output.webdataset import WebdatasetWriter
+from gritmill.pipeline.storage.checksums import HashingFile
+from gritmill.pipeline.storage.tar_writer import TarWriter
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, ImageRef, Span
+from gritmill.schemas.records import to_json, to_record
 
 IMAGE_BYTES = 26_000
 CAPTION = "a brown dog with a red collar lies on a wooden bench beside a bicycle"

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
-from schemas.training import Train
+from gritmill.schemas.training import Train
+from gritmill.trainer.collate import Collator
+from gritmill.trainer.models.base import Adapter, Batch
 from tests.bench.tables import print_table
-from trainer.collate import Collator
-from trainer.models.base import Adapter, Batch
 
 WARM_UP = 5
 
@@ -82,10 +82,10 @@ def ours(make_model: Callable[[], Any], fixed: Fixed, options: Train, steps: int
     """Seconds from the end of a step to the end of the next, those that are logged included."""
     from transformers import TrainerCallback
 
-    from trainer.arguments import training_arguments
-    from trainer.folder import Folder
-    from trainer.log import BadSamples
-    from trainer.loop import GroundingTrainer
+    from gritmill.trainer.arguments import training_arguments
+    from gritmill.trainer.folder import Folder
+    from gritmill.trainer.log import BadSamples
+    from gritmill.trainer.loop import GroundingTrainer
 
     times: list[Times] = []
 
@@ -124,9 +124,9 @@ def _steps(times: list[Times]) -> list[Times]:
 def batches_of(adapter: Any, size: int, count: int) -> Iterator[Batch]:
     from PIL import Image
 
-    from schemas.boxes import Box
-    from schemas.conversations import Conversation, Turn
-    from trainer.data.examples import Example
+    from gritmill.schemas.boxes import Box
+    from gritmill.schemas.conversations import Conversation, Turn
+    from gritmill.trainer.data.examples import Example
 
     def turns(number: int) -> Iterator[Turn]:
         for i in range(6):
@@ -153,7 +153,7 @@ def main() -> None:
     import torch
     import transformers
 
-    from trainer.models.load import load
+    from gritmill.trainer.models.load import load
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from schemas.columns import Columns, Parse, Span
-from stages.base import Stage
+from gritmill.schemas.columns import Columns, Parse, Span
+from gritmill.stages.base import Stage
 
 ADJECTIVES = (
     "red blue green white black brown yellow small large old young wooden metal plastic striped spotted "

@@ -32,9 +32,9 @@ import psutil
 import webdataset
 from PIL import Image
 
-from pipeline.output.webdataset import WebdatasetWriter
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
+from gritmill.pipeline.output.webdataset import WebdatasetWriter
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, ImageRef, Span
 from tests.bench.tables import print_table, resident
 
 SHARDS = 8
@@ -96,7 +96,7 @@ def make_shards(folder: Path, samples: int) -> list[str]:
 @contextmanager
 def viewing(folder: Path) -> Iterator[tuple[HTTPConnection, subprocess.Popen[str]]]:
     """`pipeline view` in a process of its own, and a connection to it."""
-    command = [sys.executable, "-m", "pipeline.cli", "view", str(folder), "--port", "0"]
+    command = [sys.executable, "-m", "gritmill.pipeline.cli", "view", str(folder), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

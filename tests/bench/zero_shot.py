@@ -20,11 +20,11 @@ from typing import Any
 import torch
 import transformers
 
-from stages.grounders.detector import Detector
-from stages.grounders.token_span import TokenSpanDetector
-from stages.grounders.transformers import TransformersGrounder
-from stages.local_models import chosen_device, chosen_precision
-from stages.noun_chunks import NounChunks
+from gritmill.stages.common.local_models import chosen_device, chosen_precision
+from gritmill.stages.grounders.common.detector import Detector
+from gritmill.stages.grounders.common.token_span import TokenSpanDetector
+from gritmill.stages.grounders.transformers.grounder import TransformersGrounder
+from gritmill.stages.noun_chunks import NounChunks
 from tests.bench.tables import print_table
 
 COCO_MINI = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco_mini"

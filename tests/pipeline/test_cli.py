@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from pipeline import cli as command_line
-from pipeline import terminal
+from gritmill.pipeline import cli as command_line
+from gritmill.pipeline.engine import terminal
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -211,8 +211,8 @@ def test_captions_cannot_speak_to_the_terminal(pipeline: Call, write_recipe: Wri
 
 
 def test_stages_lists_all_with_their_options_or_one(pipeline: Call) -> None:
-    from pipeline.sources.registry import SOURCES
-    from stages.registry import all_stages
+    from gritmill.pipeline.sources.registry import SOURCES
+    from gritmill.stages.registry import all_stages
 
     said = pipeline("stages")
     assert said.status == 0
@@ -332,7 +332,7 @@ def test_what_is_not_needed_need_not_be_there(
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['pipeline', '--help']\n"
-        "from pipeline.cli import main\n"
+        "from gritmill.pipeline.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "heavy = ('torch', 'spacy', 'ray', 'transformers', 'pyarrow', 'pydantic.main', 'PIL', 'fsspec')\n"
@@ -356,7 +356,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
+            [sys.executable, "-m", "gritmill.pipeline.cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

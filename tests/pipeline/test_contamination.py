@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.card import write_card
-from pipeline.evaluation_lists import of_annotations, of_images
-from pipeline.store import Store
-from schemas.errors import UserError
-from stages.contamination import lists
-from stages.contamination.lists import Entry
+from gritmill.pipeline.card import write_card
+from gritmill.pipeline.evaluation_lists import of_annotations, of_images
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
+from gritmill.stages.contamination import lists
+from gritmill.stages.contamination.lists import Entry
 
 REF = {
     "image_id": 581857,

@@ -15,16 +15,16 @@ import pytest
 from PIL import Image
 from source_files import jpeg, tar_bytes, write
 
-from pipeline.output.webdataset import member_stem
-from pipeline.plan import Parts, make_plan
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import Finished, run, work_directory
-from pipeline.runners.local import LocalRunner
-from pipeline.sources.keys import safe_key
-from pipeline.store import Store
-from pipeline.why import tell
-from schemas.errors import UserError
+from gritmill.pipeline.engine.plan import Parts, make_plan
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import Finished, run, work_directory
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.inspect.why import tell
+from gritmill.pipeline.sources.keys import safe_key
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 pytestmark = pytest.mark.timeout(120)
 

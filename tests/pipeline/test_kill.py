@@ -48,7 +48,7 @@ def finished(work: Path) -> dict[str, tuple[int, int]]:
 
 def start(recipe: Path, runner: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--runner", runner],
+        [sys.executable, "-m", "gritmill.pipeline.cli", "run", str(recipe), "--runner", runner],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -21,7 +21,7 @@ OUTPUT = "shard_size: 100KB"
 
 def start(recipe: Path, runner: str = "local") -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--runner", runner],
+        [sys.executable, "-m", "gritmill.pipeline.cli", "run", str(recipe), "--runner", runner],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, "SLOW_DEDUP": str(recipe.parent / "doing")},

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.last_run import RECORDED_STEPS, last_run
-from pipeline.output.finish import SUMS
-from pipeline.progress import Progress
-from pipeline.recipes import WORK_MARK, find_run_files, load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.status import status
-from pipeline.store import Store
-from pipeline.view import Server, View, open_side
-from schemas.errors import UserError
+from gritmill.pipeline.engine.finish import SUMS
+from gritmill.pipeline.engine.last_run import RECORDED_STEPS, last_run
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import WORK_MARK, find_run_files, load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.inspect.status import status
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.view import Server, View, open_side
+from gritmill.schemas.errors import UserError
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -116,7 +116,7 @@ def test_no_command_asks_the_network_or_imports_anything(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from pipeline import cli
+    from gritmill.pipeline import cli
 
     hostile(with_work)
     monkeypatch.chdir(tmp_path)

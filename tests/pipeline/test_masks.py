@@ -17,12 +17,12 @@ from PIL import Image
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
-from pipeline.output.coco import coco_entry
-from pipeline.recipes import RecipeError, load_recipe
-from pipeline.verify.sample import SampleCheck
-from schemas.boxes import Box, iou
-from schemas.masks import Mask
-from schemas.records import to_record
+from gritmill.pipeline.engine.recipes import RecipeError, load_recipe
+from gritmill.pipeline.output.coco import coco_entry
+from gritmill.pipeline.verify.sample import SampleCheck
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.records import to_record
 
 SCENES = "type: scenes, count: 4, size: 96, captions_per_image: 1"
 BEFORE = ["image_check", "noun_chunks", "ground: {grounder: annotations}", "select_boxes"]
@@ -94,7 +94,7 @@ def square(left: int, size=(40, 30)) -> Mask:
 def sample(masks):
     from types import SimpleNamespace
 
-    from schemas.columns import GroundedBox, ImageRef, Span
+    from gritmill.schemas.columns import GroundedBox, ImageRef, Span
 
     boxes = [
         GroundedBox(Span(0, 5), Box(0.0, 0.1, 0.25, 0.3), 0.9, "model@1", "a dog"),

@@ -19,21 +19,21 @@ import pytest
 import yaml
 from hub_server import TOKEN, Blob, Hub, Repo, serve
 
-from pipeline.card import write_card
-from pipeline.progress import Progress
-from pipeline.push import Pushed
-from pipeline.push import push as push_dataset
-from pipeline.push.checks import licences_in
-from pipeline.push.files import LocalFile, batches, is_ours
-from pipeline.recipes import find_run_files, load_recipe
-from pipeline.run import run, work_directory
-from pipeline.run_files import RunFiles
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from pipeline.verify import Report, verify
-from schemas.errors import UserError
-from schemas.public import public
-from schemas.recipe import Card
+from gritmill.pipeline.card import write_card
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import find_run_files, load_recipe
+from gritmill.pipeline.engine.run import run, work_directory
+from gritmill.pipeline.engine.run_files import RunFiles
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.push import Pushed
+from gritmill.pipeline.push import push as push_dataset
+from gritmill.pipeline.push.checks import licences_in
+from gritmill.pipeline.push.files import LocalFile, batches, is_ours
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.verify import Report, verify
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.public import public
+from gritmill.schemas.recipe import Card
 
 REPO = "someone/scenes"
 CARD = "---\nlicense: cc-by-4.0\n---\n# Scenes\n"
@@ -103,7 +103,7 @@ def job_of(dataset: Path) -> RunFiles:
 @pytest.fixture
 def push(dataset: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Push:
     # In this process: to start others takes longer than to check a few small shards.
-    monkeypatch.setattr("pipeline.push.checks.verify", functools.partial(verify, jobs=1))
+    monkeypatch.setattr("gritmill.pipeline.push.checks.verify", functools.partial(verify, jobs=1))
     return functools.partial(push_dataset, job_of(dataset), REPO, say=lambda line: None)
 
 
@@ -263,7 +263,7 @@ def test_a_file_that_changes_after_it_was_checked(
         damage(next(dataset.glob("parquet/*.parquet")))
         return report
 
-    monkeypatch.setattr("pipeline.push.checks.verify", check_and_damage)
+    monkeypatch.setattr("gritmill.pipeline.push.checks.verify", check_and_damage)
     with pytest.raises(UserError, match="is not what the run wrote"):
         push()
     assert on_hub(hub) == {}
@@ -511,8 +511,8 @@ def test_pushes_cut_at_any_moment_end_complete_with_nothing_sent_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hub.part_size = part_size
-    monkeypatch.setattr("pipeline.push.upload.COMMIT_FILES", 4)
-    monkeypatch.setattr("pipeline.push.files.BATCH_FILES", 2)
+    monkeypatch.setattr("gritmill.pipeline.push.upload.COMMIT_FILES", 4)
+    monkeypatch.setattr("gritmill.pipeline.push.files.BATCH_FILES", 2)
     moment = random.Random(seed)
     cuts = 0
     for _ in range(3):
@@ -608,8 +608,8 @@ def test_what_we_number(path: str, ours: bool) -> None:
 
 
 def test_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.push.files.BATCH_FILES", 3)
-    monkeypatch.setattr("pipeline.push.files.BATCH_BYTES", 10)
+    monkeypatch.setattr("gritmill.pipeline.push.files.BATCH_FILES", 3)
+    monkeypatch.setattr("gritmill.pipeline.push.files.BATCH_BYTES", 10)
     files = [LocalFile(str(i), size) for i, size in enumerate([4, 4, 4, 99, 1, 1, 1, 1])]
     assert [[f.size for f in batch] for batch in batches(files)] == [[4, 4], [4], [99], [1, 1, 1], [1]]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.plan import Resources
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import Finished, run, work_directory
-from pipeline.runners.local import LocalRunner
-from pipeline.runners.ray import RayRunner, _no_environment, divide
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.engine.plan import Resources
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import Finished, run, work_directory
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.engine.runners.ray import RayRunner, _no_environment, divide
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 pytestmark = pytest.mark.ray
 

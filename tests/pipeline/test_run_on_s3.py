@@ -6,14 +6,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import Finished, run
-from pipeline.runners.base import Runner
-from pipeline.runners.local import LocalRunner
-from pipeline.runners.ray import RayRunner
-from pipeline.store import Store
-from pipeline.verify import verify
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import Finished, run
+from gritmill.pipeline.engine.runners.base import Runner
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.engine.runners.ray import RayRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.verify import verify
 
 STAGES = ["image_check", "caption_check: {min_words: 1}"]
 

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from source_files import jpeg
 
-from pipeline.last_run import last_run
-from pipeline.store import Store
-from schemas import public
+from gritmill.pipeline.engine.last_run import last_run
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas import public
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -196,7 +196,7 @@ def test_no_message_prints_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from pipeline import cli
+    from gritmill.pipeline import cli
 
     monkeypatch.setenv("TOKEN", VALUE)
     path = recipe({"type": "webdataset", "shards": "x.tar"})

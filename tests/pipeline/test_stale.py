@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.card import CARD, CROISSANT, write_card
-from pipeline.card.yours import EMPTY
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.stale import drop_stale_pages
-from pipeline.store import Store
+from gritmill.pipeline.card import CARD, CROISSANT, write_card
+from gritmill.pipeline.card.yours import EMPTY
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.stale import drop_stale_pages
+from gritmill.pipeline.storage.store import Store
 
 pytest.importorskip("spacy", reason="needs the extra nlp")
 

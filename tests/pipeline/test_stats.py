@@ -8,18 +8,18 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from pipeline.output.formats import FORMATS
-from pipeline.stats import Stats, dataset_stats, stats_table
-from pipeline.stats.languages import SomeCaptions
-from pipeline.stats.measure import measure
-from pipeline.stats.published import published
-from pipeline.stats.read import Read
-from pipeline.stats.table import ranking
-from pipeline.store import Store
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
-from schemas.errors import UserError
-from schemas.records import to_json, to_record
+from gritmill.pipeline.output.formats import FORMATS
+from gritmill.pipeline.stats import Stats, dataset_stats, stats_table
+from gritmill.pipeline.stats.languages import SomeCaptions
+from gritmill.pipeline.stats.measure import measure
+from gritmill.pipeline.stats.published import published
+from gritmill.pipeline.stats.read import Read
+from gritmill.pipeline.stats.table import ranking
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, ImageRef, Span
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import to_json, to_record
 
 CAPTION = "two dogs and a cat on a mat"
 HALF, QUARTER, LOW = Box(0.0, 0.0, 0.5, 1.0), Box(0.5, 0.0, 1.0, 0.5), Box(0.0, 0.9, 1.0, 1.0)
@@ -131,7 +131,7 @@ def test_languages_of_the_longer_captions():
 
 
 def test_languages_are_those_of_some_captions_whatever_their_order(monkeypatch):
-    monkeypatch.setattr("pipeline.stats.languages.MOST", 10)
+    monkeypatch.setattr("gritmill.pipeline.stats.languages.MOST", 10)
 
     def kept(numbers):
         some = SomeCaptions()

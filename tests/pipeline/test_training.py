@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.output.finish import REPORT
-from pipeline.recipes import load_recipe
-from pipeline.training import eval_directory, evaluate, made_from, train
-from schemas.errors import UserError
+from gritmill.pipeline.engine.finish import REPORT
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.training import eval_directory, evaluate, made_from, train
+from gritmill.schemas.errors import UserError
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 

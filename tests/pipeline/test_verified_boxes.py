@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.fingerprint import code_digest
-from pipeline.recipes import RecipeError, load_recipe
-from pipeline.why import Chapter, Story
-from pipeline.why_text import story_lines
+from gritmill.pipeline.engine.fingerprint import code_digest
+from gritmill.pipeline.engine.recipes import RecipeError, load_recipe
+from gritmill.pipeline.inspect.why import Chapter, Story
+from gritmill.pipeline.inspect.why_text import story_lines
 
 pytest.importorskip("spacy", reason="needs the extra `nlp`")
 
@@ -92,7 +92,7 @@ def test_what_a_recipe_may_not_do(stages: list[str], message: str, write_recipe:
 def test_the_code_of_a_grounder_within_decides_the_fingerprint(
     write_recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline import plan
+    from gritmill.pipeline.engine import plan
 
     def fingerprints() -> list[str]:
         parts = plan.Parts.of(job.source.parts())
@@ -102,8 +102,10 @@ def test_the_code_of_a_grounder_within_decides_the_fingerprint(
     stages = [*BEFORE, "referring_expressions", f"verify_boxes: {{agreement: {ensemble}}}"]
     job = load_recipe(str(write_recipe(SCENES, stages)))
     before = fingerprints()
-    within = "stages.grounders.ensemble"
-    monkeypatch.setattr("pipeline.plan.code_digest", lambda name: code_digest(name) + "x" * (name == within))
+    within = "gritmill.stages.grounders.ensemble.grounder"
+    monkeypatch.setattr(
+        "gritmill.pipeline.engine.plan.code_digest", lambda name: code_digest(name) + "x" * (name == within)
+    )
     assert len(before) == 1 and fingerprints() != before
 
 
@@ -133,8 +135,8 @@ def test_a_story_tells_what_was_measured() -> None:
 
 
 def test_converting_counts_the_checks_that_it_leaves_out() -> None:
-    from pipeline.convert.groundings import Groundings
-    from pipeline.convert.sample import Losses
+    from gritmill.pipeline.convert.groundings import Groundings
+    from gritmill.pipeline.convert.sample import Losses
 
     losses = Losses()
     origin = {"model": "m@1", "phrase": "a dog"}

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.output.checksums import format_sums
-from pipeline.output.formats import FORMATS
-from pipeline.verify import KINDS, render, verify
-from pipeline.verify.shard import key_and_extension
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
-from schemas.conversations import Conversation, Phrase, Turn, to_json
-from schemas.errors import UserError
+from gritmill.pipeline.output.formats import FORMATS
+from gritmill.pipeline.storage.checksums import format_sums
+from gritmill.pipeline.verify import KINDS, render, verify
+from gritmill.pipeline.verify.shard import key_and_extension
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, ImageRef, Span
+from gritmill.schemas.conversations import Conversation, Phrase, Turn, to_json
+from gritmill.schemas.errors import UserError
 
 
 def encode(image, image_format="JPEG", **options):
@@ -251,7 +251,7 @@ def test_damaged_archives(content, kinds, tmp_path):
 
 
 def test_large_members_are_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.verify.shard.MAX_TEXT", 10)
+    monkeypatch.setattr("gritmill.pipeline.verify.shard.MAX_TEXT", 10)
     (tmp_path / "x.tar").write_bytes(tar(sample()))
     assert found(tmp_path) == {"too_large": 1}
 
@@ -489,7 +489,7 @@ def test_shards_of_a_split_may_not(tmp_path):
 
 
 def test_more_member_sets_than_are_kept_apart(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.verify.shard.MAX_MEMBER_SETS", 2)
+    monkeypatch.setattr("gritmill.pipeline.verify.shard.MAX_MEMBER_SETS", 2)
     members = [(f"{i}.{extension}", b"") for i, extension in enumerate(["a", "b", "c", "a", "d"])]
     (tmp_path / "x.tar").write_bytes(tar(members))
     assert found(tmp_path) == {"member_set": 3}

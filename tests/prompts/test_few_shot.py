@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from prompts import few_shot
-from schemas.errors import UserError
-from stages.replies import contexts, formats, objects
-from stages.replies.checks import Rules, problems
+from gritmill.prompts import few_shot
+from gritmill.schemas.errors import UserError
+from gritmill.stages.replies import contexts, formats, objects
+from gritmill.stages.replies.checks import Rules, problems
 
 FILES = {"system_message.txt": "Talk.", "000_caps.txt": "A dog.", "000_conv.txt": "Question:\nWhat?"}
 NAMES = [

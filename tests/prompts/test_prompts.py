@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import prompts
+from gritmill import prompts
 
 FILES = sorted(path.stem for path in prompts.HERE.glob("*.txt"))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box, coverage, iou, nms
+from gritmill.schemas.boxes import Box, coverage, iou, nms
 
 UNIT = st.floats(0, 1)
 BOXES = st.builds(

@@ -3,8 +3,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from schemas.boxes import Box
-from schemas.columns import Annotation, GroundedBox, ImageRef, Parse, Span, arrow_type, from_arrow, to_arrow
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import (
+    Annotation,
+    GroundedBox,
+    ImageRef,
+    Parse,
+    Span,
+    arrow_type,
+    from_arrow,
+    to_arrow,
+)
 
 GROUNDED = GroundedBox(Span(0, 5), Box(0.1, 0.2, 0.5, 0.9), 0.83, "model@rev", "a dog")
 

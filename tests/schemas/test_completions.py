@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.completions import Said, read
+from gritmill.schemas.completions import Said, read
 
 WHOLE = Said("A dog.", False, "stop", "m-1", 7, 9)
 

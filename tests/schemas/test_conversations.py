@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.columns import Span, from_arrow, to_arrow
-from schemas.conversations import (
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span, from_arrow, to_arrow
+from gritmill.schemas.conversations import (
     IMAGE,
     Conversation,
     Phrase,
@@ -19,7 +19,7 @@ from schemas.conversations import (
     to_json,
     with_image,
 )
-from schemas.dialects import DIALECTS
+from gritmill.schemas.dialects import DIALECTS
 
 SIZE = (640, 480)
 DOG, CAT = Box(0.1, 0.2, 0.5, 0.9), Box(0.6, 0.5, 0.75, 0.8)

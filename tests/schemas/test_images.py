@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, features
 
-from schemas.images import FORMATS, decode, open_header
+from gritmill.schemas.images import FORMATS, decode, open_header
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 96 64\n%%EndComments\nshowpage\n%%EOF\n"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.licences import forbids_changes, forbids_commerce
+from gritmill.schemas.licences import forbids_changes, forbids_commerce
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.masks import Mask
+from gritmill.schemas.masks import Mask
 
 coco = pytest.importorskip("pycocotools.mask", reason="needs the extra `masks`")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.model_facts import _FACTS, model_facts, name_of
+from gritmill.schemas.model_facts import _FACTS, model_facts, name_of
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_unknown_models_are_not_guessed_at(model):
 
 
 def test_the_installed_parser_says_the_same_of_itself():
-    spacy_models = pytest.importorskip("stages.spacy_models")
+    spacy_models = pytest.importorskip("gritmill.stages.common.spacy_models")
     found = spacy_models.find("en_core_web_sm")
     if found is None:
         pytest.skip("needs the spaCy model en_core_web_sm")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.public import (
+from gritmill.schemas.public import (
     hidden,
     hide,
     hide_credentials,

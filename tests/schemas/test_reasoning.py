@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from schemas.reasoning import answer_of, is_mark
+from gritmill.schemas.reasoning import answer_of, is_mark
 
 THOUGHT = "The user wants a description. I should describe a dog."
 ANSWER = "A brown dog runs across a field."

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from schemas.boxes import Box
-from schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
-from schemas.conversations import Conversation, Turn, from_json
-from schemas.records import COLUMNS, Region, to_json, to_record
-from schemas.replies import Provenance
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
+from gritmill.schemas.conversations import Conversation, Turn, from_json
+from gritmill.schemas.records import COLUMNS, Region, to_json, to_record
+from gritmill.schemas.replies import Provenance
 
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
 CHUNK, COVER = Box(0.0194, 0.0276, 0.9593, 0.9695), Box(0.0196, 0.3105, 0.9622, 0.9603)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
-servers = pytest.importorskip("schemas.servers", reason="needs openai")
+servers = pytest.importorskip("gritmill.schemas.servers", reason="needs openai")
 
 
 class Server(ThreadingHTTPServer):

@@ -1,8 +1,8 @@
 import pytest
 
-from schemas.columns import Reject
-from schemas.errors import UserError
-from stages.balance_origins import BalanceOrigins
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.balance_origins import BalanceOrigins
 
 
 def judged(parts, **options):

@@ -4,9 +4,9 @@ import time
 import pytest
 from pydantic import ValidationError
 
-import prompts
-from schemas.columns import Reject
-from stages.caption_check import CaptionCheck, repetition, script_share
+from gritmill import prompts
+from gritmill.schemas.columns import Reject
+from gritmill.stages.caption_check import CaptionCheck, repetition, script_share
 
 
 def check(caption: str, **options) -> int | Reject:

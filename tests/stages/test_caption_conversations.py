@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.columns import Reject
-from stages.caption_conversations import CaptionConversations
+from gritmill.schemas.columns import Reject
+from gritmill.stages.caption_conversations import CaptionConversations
 
 
 def asked(stage: CaptionConversations, caption: str = " A dog. ", key: str = "k") -> list[str]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from parts_of import run_in_parts
 
-from schemas.columns import Columns, Parse, Reject, Span
-from stages.concept_balance import ConceptBalance, lot, phrase_hash
+from gritmill.schemas.columns import Columns, Parse, Reject, Span
+from gritmill.stages.concept_balance import ConceptBalance, lot, phrase_hash
 
 
 def columns(captions: list[list[str]]) -> Columns:
@@ -154,7 +154,7 @@ def test_what_makes_two_phrases_one(options, phrases):
 
 def test_noun_chunks_of_spacy_are_balanced():
     pytest.importorskip("spacy")
-    from stages.noun_chunks import NounChunks
+    from gritmill.stages.noun_chunks import NounChunks
 
     rng = random.Random(0)
     captions = [f"a {rng.choice(['dog', 'cat'])} on the {rng.choice(['sofa', 'lawn'])}" for _ in range(12)]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.columns import Annotation, GroundedBox, Reject, Span
-from schemas.replies import Region
-from stages.context import AnnotationContext, BoxContext, CaptionContext, Context, GroundedContext
-from stages.replies import contexts
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation, GroundedBox, Reject, Span
+from gritmill.schemas.replies import Region
+from gritmill.stages.context import AnnotationContext, BoxContext, CaptionContext, Context, GroundedContext
+from gritmill.stages.replies import contexts
 
 DOG, MAN, TINY = Box(0.1, 0.2, 0.5, 0.9), Box(0.0, 0.0, 1.0, 0.95), Box(0.12345, 0.5, 0.2, 0.6)
 SEPARATORS = re.compile(

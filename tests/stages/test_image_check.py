@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from schemas.columns import Reject
-from schemas.images import decode
-from stages.image_check import ImageCheck
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.images import decode
+from gritmill.stages.image_check import ImageCheck
 
 COCO_MINI = Path(__file__).parents[3] / "shared" / "data" / "coco_mini"
 

@@ -5,11 +5,10 @@ import sys
 
 import pytest
 
-import stages.noun_chunks
-from schemas.columns import Parse, Reject, Span
-from schemas.errors import UserError
-from stages import spacy_models
-from stages.noun_chunks import NounChunks
+from gritmill.schemas.columns import Parse, Reject, Span
+from gritmill.schemas.errors import UserError
+from gritmill.stages.common import spacy_models
+from gritmill.stages.noun_chunks import NounChunks
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +134,7 @@ def test_identical_captions_are_parsed_once(stage, monkeypatch):
 
 def test_the_vocabulary_does_not_grow_for_ever(monkeypatch):
     pytest.importorskip("spacy")
-    monkeypatch.setattr(stages.noun_chunks, "MAX_NEW_WORDS", 50)
+    monkeypatch.setattr("gritmill.stages.noun_chunks.MAX_NEW_WORDS", 50)
     stage = NounChunks()
     stage.setup()
     sizes = []
@@ -221,7 +220,7 @@ def test_the_revision_follows_the_model_and_the_lists(sm_folder, tmp_path):
 
 def test_checking_a_recipe_does_not_import_spacy():
     code = (
-        "import sys; from stages.noun_chunks import NounChunks as N; "
+        "import sys; from gritmill.stages.noun_chunks import NounChunks as N; "
         "N().problems(); N().revision(); N(model='nope').problems(); assert 'spacy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

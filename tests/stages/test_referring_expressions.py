@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox, Parse, Reject, Span
-from stages.noun_chunks import NounChunks
-from stages.referring_expressions import ReferringExpressions, expand
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, GroundedBox, Parse, Reject, Span
+from gritmill.stages.noun_chunks import NounChunks
+from gritmill.stages.referring_expressions import ReferringExpressions, expand
 
 BOX = Box(0.1, 0.2, 0.5, 0.9)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.columns import arrow_type
-from schemas.errors import UserError
-from stages.base import GlobalStage, Stage
-from stages.registry import STAGES, VARIANTS, all_stages, load, stage_class, suggestion
+from gritmill.schemas.columns import arrow_type
+from gritmill.schemas.errors import UserError
+from gritmill.stages.base import GlobalStage, Stage
+from gritmill.stages.registry import STAGES, VARIANTS, all_stages, load, stage_class, suggestion
 
 ALL = all_stages()
 
@@ -105,7 +105,11 @@ def test_suggestions(word: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import stages, stages.registry", "from stages.registry import all_stages; all_stages()"],
+    [
+        "import gritmill",
+        "import gritmill.stages, gritmill.stages.registry",
+        "from gritmill.stages.registry import all_stages; all_stages()",
+    ],
 )
 def test_importing_stages_imports_nothing_heavy(statement: str) -> None:
     heavy = ("torch", "spacy", "ray", "transformers", "datasets", "PIL.Image", "huggingface_hub")

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.boxes import Box, iou
-from schemas.columns import DroppedBox, GroundedBox, Reject, Span
-from stages.select_boxes import SelectBoxes
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.columns import DroppedBox, GroundedBox, Reject, Span
+from gritmill.stages.select_boxes import SelectBoxes
 
 MAN = Box(0.1, 0.1, 0.5, 0.9)
 NEARLY_MAN = Box(0.1, 0.12, 0.5, 0.9)

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import prompts
-from pipeline.recipes import load_recipe
-from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox, Reject, Span
-from schemas.conversations import IMAGE, Conversation, Phrase, Turn, from_json, render
-from schemas.dialects import DIALECTS
-from schemas.expressions import as_definite
-from stages.tasks import QUESTIONS, Tasks, as_answer
+from gritmill import prompts
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, GroundedBox, Reject, Span
+from gritmill.schemas.conversations import IMAGE, Conversation, Phrase, Turn, from_json, render
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.expressions import as_definite
+from gritmill.stages.tasks import QUESTIONS, Tasks, as_answer
 
 WOMAN, DOG, A, B = (
     Box(0.3, 0.1, 0.5, 0.9), Box(0.5, 0.7, 0.7, 0.9), Box(0.0, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.9, 0.6),

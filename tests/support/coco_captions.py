@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.grounder_bench.questions import ask
-from pipeline.grounder_bench.truth import Truth
-from pipeline.recipes import load_recipe
-from schemas.columns import Columns
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.grounder_bench.questions import ask
+from gritmill.pipeline.grounder_bench.truth import Truth
+from gritmill.schemas.columns import Columns
 
 
 def chunked(coco_mini: Path, limit: int) -> Columns:

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from PIL.Image import Image as PILImage
 
-from schemas.dialects import DIALECTS
-from trainer.data.examples import Example
-from trainer.models.base import Adapter, Asked, Batch, Tensors
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.trainer.data.examples import Example
+from gritmill.trainer.models.base import Adapter, Asked, Batch, Tensors
 
 Reply = Callable[[Asked, PILImage], str]
 

@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox, Reject
-from schemas.errors import UserError
-from stages.grounders.base import Ground
-from stages.grounders.detecting import DetectorGrounder
-from stages.grounders.detector import Answer, Detector, Question
-from stages.segmenters.base import Segment
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, GroundedBox, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.grounders.base import Ground
+from gritmill.stages.grounders.common.detecting import DetectorGrounder
+from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.segmenters.base import Segment
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -4,8 +4,8 @@ import os
 import signal
 from collections.abc import Iterator
 
-from pipeline.sources.base import Part, Source
-from schemas.columns import Columns
+from gritmill.pipeline.sources.base import Part, Source
+from gritmill.schemas.columns import Columns
 
 
 class Deadly(Source):

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from schemas.columns import Columns, Reject
-from schemas.conversations import Conversation
-from stages.base import GlobalStage, Sketches, Stage
-from stages.filters.base import AtLeast, Filter
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.conversations import Conversation
+from gritmill.stages.base import GlobalStage, Sketches, Stage
+from gritmill.stages.filters.base import AtLeast, Filter
 
 
 class Slow(Stage):
@@ -137,7 +137,7 @@ class SetupFails(Stage):
     writes = {"nothing": bool}
 
     def setup(self) -> None:
-        from schemas.errors import UserError
+        from gritmill.schemas.errors import UserError
 
         raise UserError("the model nowhere/none is not there. Name another with `model`.")
 

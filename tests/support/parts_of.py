@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.columns import Columns, from_arrow, to_arrow
-from stages.base import GlobalStage
+from gritmill.schemas.columns import Columns, from_arrow, to_arrow
+from gritmill.stages.base import GlobalStage
 
 
 class Kept:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from PIL import Image
 
-from pipeline.sources.scenes import ScenesSource, draw
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, with_image
-from trainer.data.examples import Example
-from trainer.metrics import Question, Score, first_box
-from trainer.models.base import Adapter, Asked
-from trainer.models.masking import IGNORED
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, with_image
+from gritmill.trainer.data.examples import Example
+from gritmill.trainer.metrics import Question, Score, first_box
+from gritmill.trainer.models.base import Adapter, Asked
+from gritmill.trainer.models.masking import IGNORED
 
 
 class Scene(NamedTuple):

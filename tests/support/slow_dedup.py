@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from schemas.columns import Columns
-from stages.base import Sketches
-from stages.dedup.images import PerceptualImages
+from gritmill.schemas.columns import Columns
+from gritmill.stages.base import Sketches
+from gritmill.stages.dedup.images import PerceptualImages
 
 SECONDS = 0.1
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.images import StoredImage
-from pipeline.sources.base import Source
-from schemas.columns import Columns, ImageRef, Reject, to_arrow
+from gritmill.pipeline.sources.base import Source
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.schemas.columns import Columns, ImageRef, Reject, to_arrow
 
 CAPTIONS = [
     "a dog in a field",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.grounders.glip.config import Config
+from gritmill.stages.grounders.glip.config import Config
 
 FUSED = Config(
     swin_channels=16,
@@ -52,7 +52,7 @@ def weights(config: Config, prefix: str = "module.") -> dict[str, np.ndarray]:
     """Every tensor of an official checkpoint of these sizes by its official name, float32."""
     import torch
 
-    from stages.grounders.glip.model import Glip
+    from gritmill.stages.grounders.glip.model import Glip
 
     with torch.device("meta"):
         shapes = {name: tuple(tensor.shape) for name, tensor in Glip(config).state_dict().items()}

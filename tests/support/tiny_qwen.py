@@ -7,7 +7,7 @@ import torch
 import transformers
 from tiny_bpe import trained_bpe
 
-from trainer.models.registry import adapter_for
+from gritmill.trainer.models.registry import adapter_for
 
 SPECIAL = [
     "<|endoftext|>",

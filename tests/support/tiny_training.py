@@ -19,10 +19,10 @@ from typing import Any
 import tiny_vlms
 from PIL import Image, ImageDraw
 
-from schemas.boxes import Box
-from schemas.conversations import Conversation, Turn, to_json
-from schemas.errors import UserError
-from schemas.training import Train
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.conversations import Conversation, Turn, to_json
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
 
 SIDE = tiny_vlms.SIDE
 COLOURS = ["red", "blue", "green", "yellow", "purple"]
@@ -92,7 +92,7 @@ def options(model: Path, **more: Any) -> Train:
 
 
 def main() -> None:
-    from trainer.train import is_main_process, train
+    from gritmill.trainer.train import is_main_process, train
 
     logging.basicConfig(level=logging.WARNING)
     model, shards, out, more, *place = sys.argv[1:]
@@ -109,7 +109,7 @@ def main() -> None:
 
 def write_down_keys(out: Path) -> None:
     """What each process has in its batches goes to OUT.0, OUT.1, ...; a line is a batch."""
-    from trainer.collate import Collator
+    from gritmill.trainer.collate import Collator
 
     real = Collator.__call__
 
@@ -130,8 +130,8 @@ def die_at(place: str) -> None:
     """This process is killed in its fifth step, or while it writes its second checkpoint, or just after."""
     import torch
 
-    from trainer.folder import Folder
-    from trainer.loop import GroundingTrainer
+    from gritmill.trainer.folder import Folder
+    from gritmill.trainer.loop import GroundingTrainer
 
     patched: dict[str, tuple[Any, str, int]] = {
         "step": (GroundingTrainer, "training_step", 5),

@@ -71,7 +71,7 @@ def smolvlm(folder: Path, model_type: str = "smolvlm") -> Path:
     )
     sizes = {"size": {"longest_edge": 2 * SIDE}, "max_image_size": {"longest_edge": SIDE}}
     if model_type == "smolvlm":
-        from trainer.models.smolvlm import SmolVLMProcessor
+        from gritmill.trainer.models.smolvlm import SmolVLMProcessor
 
         processor: Any = SmolVLMProcessor(
             hf.SmolVLMImageProcessorPil(**sizes), tokenizer, image_seq_len=4, chat_template=SMOLVLM_TEMPLATE

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.boxes import Box
-from schemas.conversations import Conversation, Turn, from_json, to_json
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.conversations import Conversation, Turn, from_json, to_json
 
 Wrong = Callable[[Sequence[Box], random.Random], list[Box]]
 """All answers of a dataset -> others, as many."""

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from schemas.training import Train
-from trainer.arguments import training_arguments
+from gritmill.schemas.training import Train
+from gritmill.trainer.arguments import training_arguments
 
 
 @pytest.mark.parametrize(

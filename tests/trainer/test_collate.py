@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from schemas.conversations import Conversation, Turn
-from trainer.collate import Collator
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Batch
-from trainer.models.load import load
+from gritmill.schemas.conversations import Conversation, Turn
+from gritmill.trainer.collate import Collator
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Adapter, Batch
+from gritmill.trainer.models.load import load
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_weights_that_lie_on_two_processes_are_saved_whole(still: Path, shards: 
     run(1, still, shards, one, {"batch_size": 4})
     run(2, still, shards, two, {"batch_size": 2, "trainer": {"fsdp": True}})
 
-    from trainer.models.load import load
+    from gritmill.trainer.models.load import load
 
     expected = load(str(one / "model")).model.state_dict()
     for name, tensor in load(str(two / "model")).model.state_dict().items():

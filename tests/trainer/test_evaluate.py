@@ -12,23 +12,23 @@ from fake_model import FakeAdapter, FakeModel
 from PIL import Image
 from rich.console import Console
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run as run_job
-from pipeline.run import work_directory
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from schemas.boxes import Box, iou
-from schemas.dialects import DIALECTS
-from schemas.errors import UserError
-from schemas.training import Eval
-from trainer.evaluate import evaluate, other_evaluation
-from trainer.metrics import Question, paired_difference, reg
-from trainer.metrics_file import Report, clear, load_outcomes, read_report
-from trainer.models.base import Asked
-from trainer.score_table import score_table
-from trainer.scoring import graded_text
-from trainer.sets import Ask, QuestionSet, load_sets
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run as run_job
+from gritmill.pipeline.engine.run import work_directory
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Eval
+from gritmill.trainer.evaluate import evaluate, other_evaluation
+from gritmill.trainer.metrics import Question, paired_difference, reg
+from gritmill.trainer.metrics_file import Report, clear, load_outcomes, read_report
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.score_table import score_table
+from gritmill.trainer.scoring import graded_text
+from gritmill.trainer.sets import Ask, QuestionSet, load_sets
 
 SIZE = (640, 480)
 TRUTHS = [

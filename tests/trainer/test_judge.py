@@ -11,14 +11,14 @@ import pytest
 from fake_model import FakeAdapter, FakeModel
 from PIL import Image
 
-from schemas.errors import UserError
-from schemas.training import Eval
-from trainer.evaluate import evaluate
-from trainer.judge import KEY, grades_of
-from trainer.metrics import Grades, Question
-from trainer.metrics_file import Report, load_outcomes
-from trainer.models.base import Asked
-from trainer.sets import Ask, QuestionSet, Reference
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Eval
+from gritmill.trainer.evaluate import evaluate
+from gritmill.trainer.judge import KEY, grades_of
+from gritmill.trainer.metrics import Grades, Question
+from gritmill.trainer.metrics_file import Report, load_outcomes
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.sets import Ask, QuestionSet, Reference
 
 pytest.importorskip("openai", reason="needs openai")
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import UserError
-from trainer.log import BadSamples, Log, bad_summary, learning_curve, read, report
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.log import BadSamples, Log, bad_summary, learning_curve, read, report
 
 
 def line(step: int, **more: Any) -> dict[str, Any]:

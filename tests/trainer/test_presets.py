@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import UserError
-from schemas.training import Train
-from trainer.presets import fill, presets
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
+from gritmill.trainer.presets import fill, presets
 
 
 @pytest.mark.parametrize("name", presets())

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import UserError
-from schemas.training import Train
-from trainer import provenance
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
+from gritmill.trainer import provenance
 
 
 def made(said: dict[str, Any] | None = None, **more: Any) -> provenance.Provenance:

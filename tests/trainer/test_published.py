@@ -2,8 +2,8 @@
 
 import pytest
 
-from trainer.metrics import Score
-from trainer.published import _file, beside, published_for
+from gritmill.trainer.metrics import Score
+from gritmill.trainer.published import _file, beside, published_for
 
 
 def test_every_number_names_its_source_and_whether_it_was_read_there() -> None:

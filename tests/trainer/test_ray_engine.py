@@ -7,8 +7,8 @@ import pytest
 import tiny_training
 from tiny_training import curve, options, weights
 
-from schemas.errors import UserError
-from trainer.train import train
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.train import train
 
 pytestmark = pytest.mark.ray
 
@@ -24,7 +24,7 @@ def cluster() -> Iterator[None]:
 
 
 def test_workers_of_ray_train_as_one_process(shards: Path, tmp_path: Path) -> None:
-    from trainer.ray_engine import train_on_ray
+    from gritmill.trainer.ray_engine import train_on_ray
 
     still = tiny_training.save_llava(tmp_path / "still", dropout=0.0)
     train(options(still, accumulate=2, batch_size=2), str(shards), str(tmp_path / "one"), {})
@@ -42,7 +42,7 @@ def test_workers_of_ray_train_as_one_process(shards: Path, tmp_path: Path) -> No
 
 
 def test_a_mistake_is_told_in_a_sentence(llava: Path, tmp_path: Path) -> None:
-    from trainer.ray_engine import train_on_ray
+    from gritmill.trainer.ray_engine import train_on_ray
 
     with pytest.raises(UserError, match="has no shards of a split 'train'"):
         train_on_ray(options(llava), str(tmp_path / "nothing"), str(tmp_path / "out"), {}, workers=1)

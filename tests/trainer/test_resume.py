@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tiny_training import curve, options, weights
 
-from trainer.train import train
+from gritmill.trainer.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +92,7 @@ def test_weights_of_the_checkpoint_are_those_that_are_trained_on(
     """A library that ignores weights under names it does not know would go on from the first ones."""
     from safetensors.torch import load_file
 
-    from trainer.models.load import load
+    from gritmill.trainer.models.load import load
 
     train(options(llava, max_steps=3), str(shards), str(tmp_path), MADE_FROM)
 

@@ -11,9 +11,9 @@ import pytest
 import tiny_training
 from tiny_training import curve, options, weights
 
-from schemas.errors import UserError
-from trainer import provenance
-from trainer.train import train
+from gritmill.schemas.errors import UserError
+from gritmill.trainer import provenance
+from gritmill.trainer.train import train
 
 MADE_FROM = {"recipe": "test"}
 

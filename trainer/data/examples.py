@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from PIL.Image import Image as PILImage
 
-from schemas.conversations import Conversation
+from gritmill.schemas.conversations import Conversation
 
 
 class Example(NamedTuple):

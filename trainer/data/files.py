@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.data import files
-from trainer.data.files import File
-from trainer.data.reading import MAX_RECORD, BadSample, boxes_of, image_id_of, key_of, to_record
-from trainer.data.tars import BrokenArchive, samples
+from gritmill.trainer.data import files
+from gritmill.trainer.data.files import File
+from gritmill.trainer.data.reading import MAX_RECORD, BadSample, boxes_of, image_id_of, key_of, to_record
+from gritmill.trainer.data.tars import BrokenArchive, samples
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
-from schemas.errors import UserError
-from schemas.training import CurriculumStep
-from trainer.data.files import digest
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import CurriculumStep
+from gritmill.trainer.data.files import digest
 
 _BLOCK = 2**16
 

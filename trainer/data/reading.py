@@ -9,13 +9,13 @@ from typing import Any
 
 from PIL.Image import Image as PILImage
 
-from prompts import word_list
-from schemas import conversations, images
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
-from schemas.records import Record, Region
-from trainer.data.examples import Bad, Example
+from gritmill.prompts import word_list
+from gritmill.schemas import conversations, images
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
+from gritmill.schemas.records import Record, Region
+from gritmill.trainer.data.examples import Bad, Example
 
 MAX_IMAGE = 256 * 2**20
 MAX_RECORD = 16 * 2**20

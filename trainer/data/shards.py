@@ -12,12 +12,12 @@ import pyarrow as pa
 from PIL.Image import Image as PILImage
 from torch.utils.data import ConcatDataset, Dataset
 
-from schemas.errors import UserError
-from schemas.records import Record
-from trainer.data import files
-from trainer.data.examples import Bad, Example
-from trainer.data.index import load_indexes
-from trainer.data.reading import MAX_IMAGE, MAX_RECORD, BadSample, to_example, to_image, to_record
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import Record
+from gritmill.trainer.data import files
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.data.index import load_indexes
+from gritmill.trainer.data.reading import MAX_IMAGE, MAX_RECORD, BadSample, to_example, to_image, to_record
 
 _NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})\.tar")
 _GAP = 2**16

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from torch.utils.data import IterableDataset, get_worker_info
 
-from schemas.errors import UserError
-from trainer.data import files
-from trainer.data.examples import Bad, Example
-from trainer.data.order import interleaved
-from trainer.data.reading import MAX_IMAGE, MAX_RECORD, to_example
-from trainer.data.tars import BrokenArchive, Place, samples
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data import files
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.data.order import interleaved
+from gritmill.trainer.data.reading import MAX_IMAGE, MAX_RECORD, to_example
+from gritmill.trainer.data.tars import BrokenArchive, Place, samples
 
 log = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@
 A metric gives `Outcomes`, one row a question; `Outcomes.score` sums them up as a `Score`.
 """
 
-from trainer.metrics.baselines import best_constant_box, mean_box, shuffled_boxes
-from trainer.metrics.bootstrap import Interval, Statistic, share
-from trainer.metrics.judged import Grades, judged, relative
-from trainer.metrics.phrase_grounding import any_box, merged_box
-from trainer.metrics.pope import STATISTICS, pope
-from trainer.metrics.rec import THRESHOLDS, first_box
-from trainer.metrics.reg import bleu4, cider, meteor, rouge_l, text_scores
-from trainer.metrics.score import Difference, Outcomes, Question, Score, compare, paired_difference
+from gritmill.trainer.metrics.baselines import best_constant_box, mean_box, shuffled_boxes
+from gritmill.trainer.metrics.bootstrap import Interval, Statistic, share
+from gritmill.trainer.metrics.judged import Grades, judged, relative
+from gritmill.trainer.metrics.phrase_grounding import any_box, merged_box
+from gritmill.trainer.metrics.pope import STATISTICS, pope
+from gritmill.trainer.metrics.rec import THRESHOLDS, first_box
+from gritmill.trainer.metrics.reg import bleu4, cider, meteor, rouge_l, text_scores
+from gritmill.trainer.metrics.score import Difference, Outcomes, Question, Score, compare, paired_difference
 
 __all__ = [
     "THRESHOLDS",

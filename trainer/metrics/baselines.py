@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.boxes import Box
-from trainer.metrics.rec import ROUNDING
+from gritmill.schemas.boxes import Box
+from gritmill.trainer.metrics.rec import ROUNDING
 
 Boxes = NDArray[np.float64]
 """n x (x1, y1, x2, y2)."""

@@ -9,8 +9,8 @@ of the protocol, so scores by another judge or by the original prompt do not com
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from trainer.metrics.bootstrap import Counts
-from trainer.metrics.score import Outcomes, Question, answers_to
+from gritmill.trainer.metrics.bootstrap import Counts
+from gritmill.trainer.metrics.score import Outcomes, Question, answers_to
 
 
 class Grades(NamedTuple):

@@ -8,9 +8,9 @@ that writes one box is its R@1.
 
 from collections.abc import Mapping, Sequence
 
-from schemas.boxes import Box
-from trainer.metrics.rec import has_box, is_hit
-from trainer.metrics.score import Outcomes, Question, answers_to
+from gritmill.schemas.boxes import Box
+from gritmill.trainer.metrics.rec import has_box, is_hit
+from gritmill.trainer.metrics.score import Outcomes, Question, answers_to
 
 Phrases = Sequence[Question[Sequence[Box]]]
 """The truth is all boxes of the phrase: `Question("2087_0/three men", "2087.jpg", [Box(...), Box(...)])`."""

@@ -9,8 +9,8 @@ sets of their own.
 import re
 from collections.abc import Mapping, Sequence
 
-from trainer.metrics.bootstrap import Counts, Statistic
-from trainer.metrics.score import Outcomes, Question, answers_to
+from gritmill.trainer.metrics.bootstrap import Counts, Statistic
+from gritmill.trainer.metrics.score import Outcomes, Question, answers_to
 
 _FIRST_WORD = re.compile(r"[\W_]*(yes|no)(?![^\W_])", re.IGNORECASE)
 

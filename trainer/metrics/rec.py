@@ -8,8 +8,8 @@ is an oracle (lmms-eval's `refcoco_grounding_*`); leaving unparsable answers out
 import math
 from collections.abc import Mapping, Sequence
 
-from schemas.boxes import Box, iou
-from trainer.metrics.score import Outcomes, Question, answers_to
+from gritmill.schemas.boxes import Box, iou
+from gritmill.trainer.metrics.score import Outcomes, Question, answers_to
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Least IoU of a hit; 0.5 is what is published."""

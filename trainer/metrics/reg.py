@@ -13,8 +13,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas.errors import UserError
-from trainer.metrics.score import Outcomes, Question, Score, answers_to
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics.score import Outcomes, Question, Score, answers_to
 
 References = Sequence[Question[Sequence[str]]]
 """All references of an object or image: `Question("49", "72.jpg", ["left giraffe", "the tall one"])`."""

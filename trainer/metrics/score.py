@@ -7,8 +7,8 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from schemas.errors import UserError
-from trainer.metrics.bootstrap import Counts, Interval, Statistic, bootstrap_interval, share
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics.bootstrap import Counts, Interval, Statistic, bootstrap_interval, share
 
 Truth_co = TypeVar("Truth_co", covariant=True)
 Answer = TypeVar("Answer")

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from PIL.Image import Image as PILImage
 
-from schemas.boxes import Box
-from schemas.dialects import Dialect, Parsed, Size
-from trainer.data.examples import Bad, Example
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects import Dialect, Parsed, Size
+from gritmill.trainer.data.examples import Bad, Example
 
 Tensors = dict[str, Any]
 """Named torch tensors, as a model's forward takes them."""

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from schemas.families.chat import message, rendered
-from trainer.models.masking import Segment
-from trainer.models.turns import Turns
+from gritmill.schemas.families.chat import message, rendered
+from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.turns import Turns
 
 
 def templated(processor: Any, turns: Turns, end: str) -> list[Segment]:

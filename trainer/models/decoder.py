@@ -6,12 +6,12 @@ from typing import Any
 
 from PIL.Image import Image as PILImage
 
-from schemas.conversations import HUMAN, with_image
-from schemas.families.pictures import picture
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
-from trainer.models.masking import IGNORED, Labels, Segment, Unfit, answer_labels
-from trainer.models.turns import Turns, question, spelled
+from gritmill.schemas.conversations import HUMAN, with_image
+from gritmill.schemas.families.pictures import picture
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
+from gritmill.trainer.models.masking import IGNORED, Labels, Segment, Unfit, answer_labels
+from gritmill.trainer.models.turns import Turns, question, spelled
 
 
 class DecoderAdapter(Adapter):

@@ -6,13 +6,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from PIL.Image import Image as PILImage
 
-from schemas.families.pictures import picture
-from schemas.families.words import WORDS
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
-from trainer.models.decoder import until
-from trainer.models.masking import IGNORED, Unfit
-from trainer.models.turns import pairs, question, spelled
+from gritmill.schemas.families.pictures import picture
+from gritmill.schemas.families.words import WORDS
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
+from gritmill.trainer.models.decoder import until
+from gritmill.trainer.models.masking import IGNORED, Unfit
+from gritmill.trainer.models.turns import pairs, question, spelled
 
 
 class _Row(NamedTuple):

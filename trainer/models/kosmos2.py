@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from PIL.Image import Image as PILImage
 
-from schemas.conversations import ASSISTANT, IMAGE
-from schemas.families import kosmos2
-from schemas.families.words import WORDS
-from trainer.models.base import Asked
-from trainer.models.decoder import DecoderAdapter
-from trainer.models.masking import Segment
-from trainer.models.turns import Turns, question
+from gritmill.schemas.conversations import ASSISTANT, IMAGE
+from gritmill.schemas.families import kosmos2
+from gritmill.schemas.families.words import WORDS
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.decoder import DecoderAdapter
+from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.turns import Turns, question
 
 
 class Kosmos2Adapter(DecoderAdapter):

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from schemas.conversations import ASSISTANT
-from schemas.families import llava
-from schemas.families.words import WORDS
-from trainer.models.base import LLAMA_LINEARS
-from trainer.models.chat import templated
-from trainer.models.decoder import DecoderAdapter
-from trainer.models.masking import Segment
-from trainer.models.turns import Turns
+from gritmill.schemas.conversations import ASSISTANT
+from gritmill.schemas.families import llava
+from gritmill.schemas.families.words import WORDS
+from gritmill.trainer.models.base import LLAMA_LINEARS
+from gritmill.trainer.models.chat import templated
+from gritmill.trainer.models.decoder import DecoderAdapter
+from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.turns import Turns
 
 
 class LlavaAdapter(DecoderAdapter):

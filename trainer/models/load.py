@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from schemas import checkpoints
-from schemas.dialects import DIALECTS
-from schemas.errors import UserError
-from trainer import provenance
-from trainer.models.base import Adapter
-from trainer.models.registry import adapter_for
+from gritmill.pipeline.storage import checkpoints
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.errors import UserError
+from gritmill.trainer import provenance
+from gritmill.trainer.models.base import Adapter
+from gritmill.trainer.models.registry import adapter_for
 
 LORA = "adapter_config.json"
 """The file that tells a folder of low-rank adapters from one of a whole model."""

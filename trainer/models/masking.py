@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from schemas.columns import Span
+from gritmill.schemas.columns import Span
 
 IGNORED = -100
 """Label of a position that is not learnt, as `torch.nn.functional.cross_entropy` has it."""

@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 
 from PIL.Image import Image as PILImage
 
-from schemas.conversations import IMAGE
-from schemas.families.pictures import picture
-from trainer.data.examples import Bad, Example
-from trainer.models.base import LLAMA_LINEARS, Adapter, Asked, Batch, NothingLeft, Tensors
-from trainer.models.decoder import until
-from trainer.models.masking import IGNORED, Unfit
-from trainer.models.turns import pairs, question, spelled
+from gritmill.schemas.conversations import IMAGE
+from gritmill.schemas.families.pictures import picture
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import LLAMA_LINEARS, Adapter, Asked, Batch, NothingLeft, Tensors
+from gritmill.trainer.models.decoder import until
+from gritmill.trainer.models.masking import IGNORED, Unfit
+from gritmill.trainer.models.turns import pairs, question, spelled
 
 
 class PaliGemmaAdapter(Adapter):

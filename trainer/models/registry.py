@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from importlib import import_module
 
-from schemas.errors import UserError
-from trainer.models.base import Adapter
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.models.base import Adapter
 
 ADAPTERS: Mapping[str, str] = {
-    "florence2": "trainer.models.florence2:Florence2Adapter",
-    "idefics3": "trainer.models.smolvlm:Idefics3Adapter",
-    "kosmos-2": "trainer.models.kosmos2:Kosmos2Adapter",
-    "llava": "trainer.models.llava:LlavaAdapter",
-    "paligemma": "trainer.models.paligemma:PaliGemmaAdapter",
-    "qwen2_5_vl": "trainer.models.qwen:Qwen25VLAdapter",
-    "qwen2_vl": "trainer.models.qwen:Qwen2VLAdapter",
-    "qwen3_vl": "trainer.models.qwen:Qwen3VLAdapter",
-    "smolvlm": "trainer.models.smolvlm:SmolVLMAdapter",
+    "florence2": "gritmill.trainer.models.florence2:Florence2Adapter",
+    "idefics3": "gritmill.trainer.models.smolvlm:Idefics3Adapter",
+    "kosmos-2": "gritmill.trainer.models.kosmos2:Kosmos2Adapter",
+    "llava": "gritmill.trainer.models.llava:LlavaAdapter",
+    "paligemma": "gritmill.trainer.models.paligemma:PaliGemmaAdapter",
+    "qwen2_5_vl": "gritmill.trainer.models.qwen:Qwen25VLAdapter",
+    "qwen2_vl": "gritmill.trainer.models.qwen:Qwen2VLAdapter",
+    "qwen3_vl": "gritmill.trainer.models.qwen:Qwen3VLAdapter",
+    "smolvlm": "gritmill.trainer.models.smolvlm:SmolVLMAdapter",
 }
 """`model_type` of a checkpoint's config.json -> its adapter's module and class."""
 

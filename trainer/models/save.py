@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from trainer.models.base import Adapter
+from gritmill.trainer.models.base import Adapter
 
 LORA_FOLDER = "adapter"
 

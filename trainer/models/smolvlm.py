@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import transformers
 from PIL.Image import Image as PILImage
 
-from trainer.models.base import LLAMA_LINEARS, Tensors
-from trainer.models.chat import templated
-from trainer.models.decoder import DecoderAdapter
-from trainer.models.masking import Segment
-from trainer.models.turns import Turns
+from gritmill.trainer.models.base import LLAMA_LINEARS, Tensors
+from gritmill.trainer.models.chat import templated
+from gritmill.trainer.models.decoder import DecoderAdapter
+from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.turns import Turns
 
 
 class SmolVLMProcessor(transformers.SmolVLMProcessor):

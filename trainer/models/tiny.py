@@ -19,13 +19,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.conversations import IMAGE, render
-from schemas.dialects import DIALECTS, Dialect
-from schemas.errors import UserError
-from schemas.training import Train
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Adapter
-from trainer.models.llava import LlavaAdapter
+from gritmill.schemas.conversations import IMAGE, render
+from gritmill.schemas.dialects import DIALECTS, Dialect
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Train
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Adapter
+from gritmill.trainer.models.llava import LlavaAdapter
 
 NAME = "tiny"
 DIALECT = "tiny"

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from schemas.errors import UserError
-from schemas.training import Lora, Train
-from trainer.models.base import Adapter
-from trainer.models.load import with_room_for
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Lora, Train
+from gritmill.trainer.models.base import Adapter
+from gritmill.trainer.models.load import with_room_for
 
 
 class Parameters(NamedTuple):

@@ -5,14 +5,14 @@ import string
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from prompts import word_list
-from schemas.boxes import Box
-from schemas.conversations import IMAGE, render
-from schemas.dialects import Dialect, Size
-from schemas.errors import UserError
-from trainer.data.examples import Example
-from trainer.models.base import Asked
-from trainer.models.masking import Unfit
+from gritmill.prompts import word_list
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.conversations import IMAGE, render
+from gritmill.schemas.dialects import Dialect, Size
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data.examples import Example
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.masking import Unfit
 
 Turns = list[tuple[str, str]]
 """(role, text), `human` and `assistant` in turns; the image's placeholder in the first."""

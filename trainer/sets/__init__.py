@@ -7,10 +7,10 @@
 from collections import Counter
 from collections.abc import Callable
 
-from schemas.errors import UserError
-from schemas.training import Eval, EvalSet
-from trainer.sets import captions, flickr30k, judged, locout, mdetr, pope, refs, splits
-from trainer.sets.base import Ask, QuestionSet, Reference, Task
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Eval, EvalSet
+from gritmill.trainer.sets import captions, flickr30k, judged, locout, mdetr, pope, refs, splits
+from gritmill.trainer.sets.base import Ask, QuestionSet, Reference, Task
 
 __all__ = ["FORMATS", "Ask", "QuestionSet", "Reference", "Task", "load_sets"]
 
@@ -56,7 +56,7 @@ def _check_ids(questions: QuestionSet) -> None:
 
 
 def _split(name: str, options: Eval, dataset: str | None) -> list[QuestionSet]:
-    from trainer.data.shards import open_split
+    from gritmill.trainer.data.shards import open_split
 
     if dataset is None:
         raise UserError(f"There is no dataset to take the split {name!r} from. Name one, or other sets.")

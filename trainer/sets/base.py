@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from PIL.Image import Image as PILImage
 
-from trainer.metrics import Question
-from trainer.models.base import Asked
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
 
 Task = Literal["rec", "phrase_grounding", "reg", "caption", "pope", "judge"]
 """What is scored, and so what a truth is: a box; all boxes of a phrase; reference texts (`reg`, `caption`);

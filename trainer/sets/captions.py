@@ -6,11 +6,11 @@
 
 from pathlib import Path
 
-from schemas.errors import UserError
-from trainer.metrics import Question
-from trainer.models.base import Asked
-from trainer.sets import files
-from trainer.sets.base import Ask, QuestionSet
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.sets import files
+from gritmill.trainer.sets.base import Ask, QuestionSet
 
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:

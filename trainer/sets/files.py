@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL.Image import Image as PILImage
 
-from schemas import images
-from schemas.boxes import Box
-from schemas.errors import UserError
+from gritmill.schemas import images
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
 
 MAX_JSON = 2**31
 """Largest file of questions, in bytes; Flickr30k's training set in MDETR's form has 0.4 GB."""

@@ -11,14 +11,14 @@ Both `any_box` and `merged_box` come from the same questions, with all boxes of 
 from collections.abc import Iterator
 from pathlib import Path
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from schemas.flickr30k import MAX_FILE, Marked, parse_annotation, parse_sentence
-from trainer.metrics import Question
-from trainer.models.base import Asked
-from trainer.sets import files
-from trainer.sets.base import Ask, QuestionSet
-from trainer.sets.splits import phrase_words
+from gritmill.pipeline.storage.foreign.flickr30k import MAX_FILE, Marked, parse_annotation, parse_sentence
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.sets import files
+from gritmill.trainer.sets.base import Ask, QuestionSet
+from gritmill.trainer.sets.splits import phrase_words
 
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:

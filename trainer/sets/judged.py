@@ -15,12 +15,12 @@ judge as they stand.
 
 from pathlib import Path
 
-from schemas.errors import UserError
-from trainer.metrics import Question
-from trainer.models.base import Asked
-from trainer.models.turns import written_boxes
-from trainer.sets import files
-from trainer.sets.base import Ask, QuestionSet, Reference
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.turns import written_boxes
+from gritmill.trainer.sets import files
+from gritmill.trainer.sets.base import Ask, QuestionSet, Reference
 
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:

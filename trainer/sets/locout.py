@@ -12,9 +12,9 @@ import posixpath
 import re
 from pathlib import Path
 
-from schemas.errors import UserError
-from trainer.sets import files, mdetr
-from trainer.sets.base import QuestionSet
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.sets import files, mdetr
+from gritmill.trainer.sets.base import QuestionSet
 
 _LINE = re.compile(r"\[image\](?P<image>.*?)<tab>(?:<grounding>)?.*<phrase>(?P<phrase>.*?)</phrase>\s*")
 

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.errors import UserError
-from trainer.metrics import Question
-from trainer.models.base import Asked
-from trainer.sets import files
-from trainer.sets.base import Ask, QuestionSet
-from trainer.sets.splits import expression_words, phrase_words
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.sets import files
+from gritmill.trainer.sets.base import Ask, QuestionSet
+from gritmill.trainer.sets.splits import expression_words, phrase_words
 
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from trainer.metrics import Question
-from trainer.models.base import Asked
-from trainer.sets import files
-from trainer.sets.base import Ask, QuestionSet
-from trainer.sets.splits import expression_words
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.sets import files
+from gritmill.trainer.sets.base import Ask, QuestionSet
+from gritmill.trainer.sets.splits import expression_words
 
 _OBJECT = re.compile(r"(?<=_\d{12})_\d+(?=\.jpg$)")
 """What REFER puts behind the name of COCO's image."""

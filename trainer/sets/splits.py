@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from PIL.Image import Image as PILImage
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.conversations import shielded
-from schemas.errors import UserError
-from schemas.expressions import as_definite, in_line, unique_expressions
-from schemas.records import Record, Region
-from trainer.metrics import Question
-from trainer.models.base import Asked
-from trainer.sets.base import Ask, QuestionSet, Task
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import shielded
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.expressions import as_definite, in_line, unique_expressions
+from gritmill.schemas.records import Record, Region
+from gritmill.trainer.metrics import Question
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.sets.base import Ask, QuestionSet, Task
 
 _OFTEN = 0.5
 """A set of which a larger share of the records cannot be read is refused."""

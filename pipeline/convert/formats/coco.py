@@ -21,9 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO
 
-from pipeline import files
-from pipeline.convert.groundings import Groundings
-from pipeline.convert.reading import (
+from gritmill.pipeline.convert.groundings import Groundings
+from gritmill.pipeline.convert.reading import (
     Images,
     hull,
     image_folders,
@@ -38,13 +37,14 @@ from pipeline.convert.reading import (
     texts,
     xywh_box,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
-from pipeline.convert.writing import BySplit, Pictures, opened, reopened
-from pipeline.output.coco import coco_entry, merge
-from pipeline.sources.coco_json import load
-from schemas.boxes import outline_from_pixels, outline_to_pixels
-from schemas.errors import UserError
-from schemas.records import to_json
+from gritmill.pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.convert.writing import BySplit, Pictures, opened, reopened
+from gritmill.pipeline.output.coco import coco_entry, merge
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.foreign.coco import load
+from gritmill.schemas.boxes import outline_from_pixels, outline_to_pixels
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import to_json
 
 LOSES = {
     "masks": "their scores and models are not said, the pixels stay",

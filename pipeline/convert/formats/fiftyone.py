@@ -14,10 +14,10 @@ of a box its attributes. The app shows no captions: the importer takes no fields
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline.convert.formats import coco
-from pipeline.convert.sample import Losses, Sample
-from pipeline.convert.writing import Pictures
-from pipeline.output.webdataset import member_stem
+from gritmill.pipeline.convert.formats import coco
+from gritmill.pipeline.convert.sample import Losses, Sample
+from gritmill.pipeline.convert.writing import Pictures
+from gritmill.pipeline.storage.member_names import member_stem
 
 LOSES = coco.LOSES
 LABELS = "labels.json"

@@ -17,16 +17,16 @@ from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from pipeline import files
-from pipeline.convert.groundings import usable
-from pipeline.convert.reading import Images, image_folders
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
-from pipeline.convert.writing import Pictures, picture_name
-from pipeline.output.webdataset import member_stem
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, Span
-from schemas.errors import UserError
-from schemas.flickr30k import MAX_FILE, parse_annotation, parse_sentence
+from gritmill.pipeline.convert.groundings import usable
+from gritmill.pipeline.convert.reading import Images, image_folders
+from gritmill.pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.convert.writing import Pictures, picture_name
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.foreign.flickr30k import MAX_FILE, parse_annotation, parse_sentence
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, Span
+from gritmill.schemas.errors import UserError
 
 LOSES = {
     "masks": "there are none",

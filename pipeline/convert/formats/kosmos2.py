@@ -19,13 +19,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pipeline.convert.records import RECORD_FIELDS
-from pipeline.convert.sample import Losses, Sample
-from pipeline.convert.shards import read_shards
-from pipeline.convert.writing import opened
-from pipeline.output.tar import TarWriter
-from pipeline.output.webdataset import member_stem
-from schemas.records import Record, to_json
+from gritmill.pipeline.convert.records import RECORD_FIELDS
+from gritmill.pipeline.convert.sample import Losses, Sample
+from gritmill.pipeline.convert.shards import read_shards
+from gritmill.pipeline.convert.writing import opened
+from gritmill.pipeline.storage.member_names import member_stem
+from gritmill.pipeline.storage.tar_writer import TarWriter
+from gritmill.schemas.records import Record, to_json
 
 LOSES = {
     "masks": "there are none",

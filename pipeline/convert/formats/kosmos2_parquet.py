@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.convert.formats.kosmos2 import LOSES as KOSMOS2
-from pipeline.convert.formats.kosmos2 import is_grit
-from pipeline.convert.reading import Images
-from pipeline.convert.records import from_record
-from pipeline.convert.sample import Losses, Sample, Unusable
-from pipeline.convert.tables import find_tables, rows_of
-from pipeline.convert.writing import opened
+from gritmill.pipeline.convert.formats.kosmos2 import LOSES as KOSMOS2
+from gritmill.pipeline.convert.formats.kosmos2 import is_grit
+from gritmill.pipeline.convert.reading import Images
+from gritmill.pipeline.convert.records import from_record
+from gritmill.pipeline.convert.sample import Losses, Sample, Unusable
+from gritmill.pipeline.convert.tables import find_tables, rows_of
+from gritmill.pipeline.convert.writing import opened
 
 LOSES = {
     **KOSMOS2,

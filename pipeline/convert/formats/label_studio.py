@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from pipeline.convert.groundings import Groundings
-from pipeline.convert.reading import (
+from gritmill.pipeline.convert.groundings import Groundings
+from gritmill.pipeline.convert.reading import (
     Images,
     image_folders,
     json_files,
@@ -37,11 +37,11 @@ from pipeline.convert.reading import (
     texts,
     xywh_box,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
-from pipeline.convert.writing import Pictures, json_list
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.errors import UserError
+from gritmill.pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.convert.writing import Pictures, json_list
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.errors import UserError
 
 LOSES = {
     "masks": "there are none",

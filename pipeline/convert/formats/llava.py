@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.convert.reading import (
+from gritmill.pipeline.convert.reading import (
     Images,
     image_folders,
     json_files,
@@ -25,12 +25,20 @@ from pipeline.convert.reading import (
     split_of,
     text_of,
 )
-from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
-from pipeline.convert.writing import BySplit, Pictures, json_list
-from pipeline.output.llava import llava_entries
-from schemas.boxes import Box
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, mistakes, placeholder, shielded
-from schemas.errors import UserError
+from gritmill.pipeline.convert.sample import Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.convert.writing import BySplit, Pictures, json_list
+from gritmill.pipeline.output.llava import llava_entries
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.conversations import (
+    ASSISTANT,
+    HUMAN,
+    Conversation,
+    Turn,
+    mistakes,
+    placeholder,
+    shielded,
+)
+from gritmill.schemas.errors import UserError
 
 LOSES = {
     "masks": "there are none",

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.convert.groundings import Groundings
-from pipeline.convert.reading import (
+from gritmill.pipeline.convert.groundings import Groundings
+from gritmill.pipeline.convert.reading import (
     Images,
     corner_box,
     hull,
@@ -32,10 +32,10 @@ from pipeline.convert.reading import (
     text_of,
     texts,
 )
-from pipeline.convert.sample import Losses, Sample, Unusable, make_sample
-from pipeline.convert.writing import BySplit, Pictures, opened
-from schemas.columns import Span
-from schemas.records import to_json
+from gritmill.pipeline.convert.sample import Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.convert.writing import BySplit, Pictures, opened
+from gritmill.schemas.columns import Span
+from gritmill.schemas.records import to_json
 
 LOSES = {
     "masks": "there are none",

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import files
-from pipeline.convert.records import from_record
-from pipeline.convert.sample import Losses, Sample, Unusable
-from pipeline.convert.tables import find_tables, rows_of
-from pipeline.convert.writing import BySplit, opened
-from pipeline.output.checksums import HashingFile, format_sums
-from pipeline.output.parquet import ParquetWriter
-from schemas.columns import ImageRef
+from gritmill.pipeline.convert.records import from_record
+from gritmill.pipeline.convert.sample import Losses, Sample, Unusable
+from gritmill.pipeline.convert.tables import find_tables, rows_of
+from gritmill.pipeline.convert.writing import BySplit, opened
+from gritmill.pipeline.output.parquet import ParquetWriter
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.checksums import HashingFile, format_sums
+from gritmill.schemas.columns import ImageRef
 
 LOSES = {
     "image": "the table holds no images; `source` says where they lie",

@@ -19,9 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from pipeline import files
-from pipeline.convert.groundings import usable
-from pipeline.convert.reading import (
+from gritmill.pipeline.convert.groundings import usable
+from gritmill.pipeline.convert.reading import (
     Images,
     image_folders,
     load_json,
@@ -30,13 +29,14 @@ from pipeline.convert.reading import (
     text_of,
     xywh_box,
 )
-from pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
-from pipeline.convert.writing import Pictures, json_list, opened, picture_name, reopened
-from pipeline.output.coco import merge
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, Span
-from schemas.errors import UserError
-from schemas.records import to_json
+from gritmill.pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
+from gritmill.pipeline.convert.writing import Pictures, json_list, opened, picture_name, reopened
+from gritmill.pipeline.output.coco import merge
+from gritmill.pipeline.storage import files
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, Span
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.records import to_json
 
 LOSES = {
     "masks": "there are none",

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.convert.sample import Losses, Sample
-from pipeline.convert.shards import Files, read_shards
-from pipeline.convert.writing import BySplit
-from pipeline.output.checksums import HashingFile, format_sums
-from pipeline.output.webdataset import WebdatasetWriter
+from gritmill.pipeline.convert.sample import Losses, Sample
+from gritmill.pipeline.convert.shards import Files, read_shards
+from gritmill.pipeline.convert.writing import BySplit
+from gritmill.pipeline.output.webdataset import WebdatasetWriter
+from gritmill.pipeline.storage.checksums import HashingFile, format_sums
 
 LOSES: dict[str, str] = {}
 SHARD_SIZE = 10**9

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from pipeline.sources.scene import relations
-from pipeline.sources.scene.layout import Scene, meet
-from pipeline.sources.scene.phrasebook import (
+from gritmill.pipeline.sources.scene import relations
+from gritmill.pipeline.sources.scene.layout import Scene, meet
+from gritmill.pipeline.sources.scene.phrasebook import (
     BACKGROUNDS,
     COMPARISONS,
     FRAGMENTS,
@@ -24,8 +24,8 @@ from pipeline.sources.scene.phrasebook import (
     SIZE_WORDS,
     TELLING,
 )
-from schemas.boxes import Box
-from schemas.columns import Span
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
 
 
 class Phrase(NamedTuple):

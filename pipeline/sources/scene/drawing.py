@@ -6,9 +6,9 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw
 
-from pipeline.sources.scene.colours import COLOURS, RGB, Tone, shaded
-from pipeline.sources.scene.layout import Scene, Thing
-from pipeline.sources.scene.shapes import Point, silhouette
+from gritmill.pipeline.sources.scene.colours import COLOURS, RGB, Tone, shaded
+from gritmill.pipeline.sources.scene.layout import Scene, Thing
+from gritmill.pipeline.sources.scene.shapes import Point, silhouette
 
 FINE = 4
 """Masks are drawn so many times larger and shrunk, for smooth edges."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from pipeline.sources.scene.colours import SKY_AND_GRASS, TONES, Tone, visible_on
-from pipeline.sources.scene.shapes import HOLE, SHAPES, Mask, Points, clipped, silhouette
-from schemas.boxes import Box
+from gritmill.pipeline.sources.scene.colours import SKY_AND_GRASS, TONES, Tone, visible_on
+from gritmill.pipeline.sources.scene.shapes import HOLE, SHAPES, Mask, Points, clipped, silhouette
+from gritmill.schemas.boxes import Box
 
 SIZES: dict[str, tuple[float, float]] = {
     "small": (0.065, 0.085),

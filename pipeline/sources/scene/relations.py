@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.sources.scene.layout import MIN_OVERLAP, Scene, Thing, hidden_by, meet
-from pipeline.sources.scene.shapes import HOLE
+from gritmill.pipeline.sources.scene.layout import MIN_OVERLAP, Scene, Thing, hidden_by, meet
+from gritmill.pipeline.sources.scene.shapes import HOLE
 
 NEAR = 0.06
 """Widest gap between things that are near each other, in lengths of the image's longer side."""

@@ -5,10 +5,10 @@ Each caption lists every object by size, colour and noun, so that each has an ex
 
 from random import Random
 
-from pipeline.sources.scene.captions import Caption, Phrase
-from pipeline.sources.scene.colours import COLOURS, TONES, visible_on
-from pipeline.sources.scene.layout import Background, Scene, Thing, meet, rounded, tight_box
-from schemas.columns import Span
+from gritmill.pipeline.sources.scene.captions import Caption, Phrase
+from gritmill.pipeline.sources.scene.colours import COLOURS, TONES, visible_on
+from gritmill.pipeline.sources.scene.layout import Background, Scene, Thing, meet, rounded, tight_box
+from gritmill.schemas.columns import Span
 
 NOUNS = ("circle", "square", "triangle", "star", "cross", "heart")
 SIZES = {"small": (0.09, 0.11), "large": (0.17, 0.21)}

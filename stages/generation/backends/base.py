@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
-from stages.generation.request import ChatRequest
+from gritmill.stages.generation.request import ChatRequest
 
 
 class Completion(NamedTuple):

@@ -15,14 +15,13 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, PrivateAttr
 
-from schemas import completions
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from schemas.replies import Reply
-from stages.base import GlobalStage, Sketches
-from stages.generate import as_reply
-from stages.generation.backends.base import Completion, Fault
-from stages.generation.backends.openai import (
+from gritmill.schemas import completions
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.replies import Reply
+from gritmill.stages.base import GlobalStage, Sketches
+from gritmill.stages.generation.backends.base import Completion, Fault
+from gritmill.stages.generation.backends.openai import (
     FILTERED,
     HOPELESS,
     OPENAI,
@@ -32,9 +31,10 @@ from stages.generation.backends.openai import (
     parsed_completion,
     shortened,
 )
-from stages.generation.request import ChatRequest
-from stages.generation.spending import NOTHING, Budget, Tokens
-from stages.generation.store import ReplyStore, write_whole
+from gritmill.stages.generation.generate import as_reply
+from gritmill.stages.generation.request import ChatRequest
+from gritmill.stages.generation.spending import NOTHING, Budget, Tokens
+from gritmill.stages.generation.store import ReplyStore, write_whole
 
 T = TypeVar("T")
 
@@ -293,7 +293,7 @@ class BatchServer:
     def __init__(self, base_url: str | None, api_key: str, timeout: float) -> None:
         import openai
 
-        from schemas import servers
+        from gritmill.schemas import servers
 
         self.is_openai = base_url is None
         self._secret = api_key
@@ -315,7 +315,7 @@ class BatchServer:
 
     def content(self, file: str, longest: int) -> "_Content":
         """A file's lines, as far as they lie within its first `longest` bytes."""
-        from schemas import servers
+        from gritmill.schemas import servers
 
         with servers.client(longest) as http:
             client = self._client.with_options(http_client=http)

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from prompts.few_shot import FewShot
-from stages.generate import Generate
-from stages.generation.backends.base import Completion
-from stages.generation.calls import Caller
-from stages.generation.limits import Pace
-from stages.generation.request import ChatRequest
-from stages.generation.tokens import likely_tokens
+from gritmill.prompts.few_shot import FewShot
+from gritmill.stages.generation.backends.base import Completion
+from gritmill.stages.generation.calls import Caller
+from gritmill.stages.generation.generate import Generate
+from gritmill.stages.generation.limits import Pace
+from gritmill.stages.generation.request import ChatRequest
+from gritmill.stages.generation.tokens import likely_tokens
 
 LABEL = "(echo, no model wrote this)"
 """Stands in every text, so that it is taken for a model's words nowhere downstream."""

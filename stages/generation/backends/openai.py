@@ -12,18 +12,18 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from prompts.few_shot import FewShot
-from schemas import completions
-from schemas.errors import UserError
-from schemas.replies import exchanges_schema
-from stages.generate import Generate, loaded
-from stages.generation.backends.base import Completion, Fault
-from stages.generation.calls import Caller
-from stages.generation.limits import Pace
-from stages.generation.pictures import data_uri
-from stages.generation.request import ChatRequest, Message
-from stages.generation.spending import Account, Budget, Prices, Tokens
-from stages.generation.store import ReplyStore
+from gritmill.prompts.few_shot import FewShot
+from gritmill.schemas import completions
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.replies import exchanges_schema
+from gritmill.stages.generation.backends.base import Completion, Fault
+from gritmill.stages.generation.calls import Caller
+from gritmill.stages.generation.generate import Generate, loaded
+from gritmill.stages.generation.limits import Pace
+from gritmill.stages.generation.pictures import data_uri
+from gritmill.stages.generation.request import ChatRequest, Message
+from gritmill.stages.generation.spending import Account, Budget, Prices, Tokens
+from gritmill.stages.generation.store import ReplyStore
 
 OPENAI = "https://api.openai.com/v1"
 NO_KEY = "none"
@@ -197,7 +197,7 @@ class ChatServer:
     ) -> None:
         import openai
 
-        from schemas import servers
+        from gritmill.schemas import servers
 
         self.is_openai = base_url is None
         self.timeout = timeout
@@ -222,7 +222,7 @@ class ChatServer:
         import httpx2
         import openai
 
-        from schemas import servers
+        from gritmill.schemas import servers
 
         if request.pictures:
             body = await asyncio.to_thread(chat_body, request, self.is_openai)

@@ -7,22 +7,29 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from prompts.few_shot import FewShot
-from schemas import checkpoints
-from schemas.checkpoints import Checkpoint
-from schemas.conversations import shielded
-from schemas.errors import UserError
-from schemas.families import chat
-from schemas.images import decode
-from schemas.reasoning import is_mark
-from schemas.weights import Weights
-from stages.generate import Generate
-from stages.generation.backends.base import Completion, Fault
-from stages.generation.calls import Caller
-from stages.generation.limits import Pace
-from stages.generation.request import ChatRequest
-from stages.generation.store import ReplyStore
-from stages.local_models import Device, chosen_device, chosen_precision, load_model, load_part, revision_of
+from gritmill.pipeline.storage import checkpoints
+from gritmill.pipeline.storage.checkpoints import Checkpoint
+from gritmill.prompts.few_shot import FewShot
+from gritmill.schemas.conversations import shielded
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.families import chat
+from gritmill.schemas.images import decode
+from gritmill.schemas.reasoning import is_mark
+from gritmill.schemas.weights import Weights
+from gritmill.stages.common.local_models import (
+    Device,
+    chosen_device,
+    chosen_precision,
+    load_model,
+    load_part,
+    revision_of,
+)
+from gritmill.stages.generation.backends.base import Completion, Fault
+from gritmill.stages.generation.calls import Caller
+from gritmill.stages.generation.generate import Generate
+from gritmill.stages.generation.limits import Pace
+from gritmill.stages.generation.request import ChatRequest
+from gritmill.stages.generation.store import ReplyStore
 
 GATHERING = 0.02
 """Seconds in which requests come together before a batch begins."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.grounders.glip.config import BERT_HEAD, Config
+from gritmill.stages.grounders.glip.config import BERT_HEAD, Config
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import UserError
-from stages.grounders.glip.config import config_of
+from gritmill.schemas.errors import UserError
+from gritmill.stages.grounders.glip.config import config_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stages.grounders.glip.model import Glip
+    from gritmill.stages.grounders.glip.model import Glip
 
 WRAPPER = "module."
 """Before every name of the published files: they were saved from within DistributedDataParallel."""
@@ -35,7 +35,7 @@ def load(path: Path) -> "Glip":
     """
     import torch
 
-    from stages.grounders.glip.model import Glip
+    from gritmill.stages.grounders.glip.model import Glip
 
     weights = tensors(path)
     try:

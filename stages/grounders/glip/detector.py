@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from stages.grounders.detector import Answer, Detector, Question
-from stages.grounders.glip.post import Found, detections
-from stages.grounders.phrases import joined, packed, tokens_within
+from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.phrases import joined, packed, tokens_within
+from gritmill.stages.grounders.glip.post import Found, detections
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
     from torch import Tensor
 
-    from stages.grounders.glip.model import Glip
+    from gritmill.stages.grounders.glip.model import Glip
 
 SHORT, LONG = 800, 1333
 """Images are scaled so that their short side has the one number of pixels, but the long one not much more

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.grounders.glip.deform import TAPS, deform_conv, output_size
+from gritmill.stages.grounders.glip.deform import TAPS, deform_conv, output_size
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from stages.grounders.glip.bert import clamped
+from gritmill.stages.grounders.glip.bert import clamped
 
 if TYPE_CHECKING:
     from torch import Tensor

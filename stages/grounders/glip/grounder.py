@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from schemas.errors import UserError
-from stages.grounders.detector import Detector
-from stages.grounders.official import OfficialFileGrounder
-from stages.local_models import chosen_device
-from stages.weight_files import WeightFile
+from gritmill.schemas.errors import UserError
+from gritmill.stages.common.local_models import chosen_device
+from gritmill.stages.common.weight_files import WeightFile
+from gritmill.stages.grounders.common.detector import Detector
+from gritmill.stages.grounders.common.official import OfficialFileGrounder
 
 WANTED = "one of GLIP's files, which are at https://huggingface.co/GLIPModel/GLIP"
 """Linked from the README of microsoft/GLIP."""
@@ -33,8 +33,8 @@ class GlipGrounder(OfficialFileGrounder):
     glip_large_model.pth. Its weights tell its sizes."""
 
     def _load(self) -> tuple[Detector, str]:
-        from stages.grounders.glip import checkpoint
-        from stages.grounders.glip.detector import GlipDetector
+        from gritmill.stages.grounders.glip import checkpoint
+        from gritmill.stages.grounders.glip.detector import GlipDetector
 
         device = chosen_device(self.device)
         label, tokenizer = self._file.label(), self._tokenizer()

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stages.grounders.glip.anchors import STRIDES
-from stages.grounders.glip.bert import TextLayer, clamped
-from stages.grounders.glip.config import Config
-from stages.grounders.glip.dyhead import DyBlock
-from stages.grounders.glip.fusion import Fusion
+from gritmill.stages.grounders.glip.anchors import STRIDES
+from gritmill.stages.grounders.glip.bert import TextLayer, clamped
+from gritmill.stages.grounders.glip.config import Config
+from gritmill.stages.grounders.glip.dyhead import DyBlock
+from gritmill.stages.grounders.glip.fusion import Fusion
 
 if TYPE_CHECKING:
     from torch import Tensor

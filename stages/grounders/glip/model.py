@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from stages.grounders.glip.bert import TextEncoder
-from stages.grounders.glip.config import Config
-from stages.grounders.glip.fpn import FeaturePyramid
-from stages.grounders.glip.head import AlignmentHead, Level
-from stages.grounders.glip.swin import Swin
+from gritmill.stages.grounders.glip.bert import TextEncoder
+from gritmill.stages.grounders.glip.config import Config
+from gritmill.stages.grounders.glip.fpn import FeaturePyramid
+from gritmill.stages.grounders.glip.head import AlignmentHead, Level
+from gritmill.stages.grounders.glip.swin import Swin
 
 if TYPE_CHECKING:
     from torch import Tensor

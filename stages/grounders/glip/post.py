@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from stages.grounders.glip.anchors import STRIDES, anchor_centers, decoded
-from stages.grounders.glip.head import Level
+from gritmill.stages.grounders.glip.anchors import STRIDES, anchor_centers, decoded
+from gritmill.stages.grounders.glip.head import Level
 
 if TYPE_CHECKING:
     from torch import Tensor

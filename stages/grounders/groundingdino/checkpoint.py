@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
 
 CONFIGS = {96: "GroundingDINO_SwinT_OGC", 128: "GroundingDINO_SwinB_cfg"}
 """Channels of the image encoder -> the module in `groundingdino.config`."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from stages.grounders.detector import Detector, Question
-from stages.grounders.glip.detector import scaled_size
-from stages.grounders.token_span import TokenSpanDetector
+from gritmill.stages.grounders.common.detector import Detector, Question
+from gritmill.stages.grounders.common.token_span import TokenSpanDetector
+from gritmill.stages.grounders.glip.detector import scaled_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

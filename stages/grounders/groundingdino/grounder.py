@@ -4,11 +4,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.errors import UserError
-from stages.grounders.detector import Detector
-from stages.grounders.official import OfficialFileGrounder
-from stages.local_models import chosen_device, versions
-from stages.weight_files import WeightFile
+from gritmill.schemas.errors import UserError
+from gritmill.stages.common.local_models import chosen_device, versions
+from gritmill.stages.common.weight_files import WeightFile
+from gritmill.stages.grounders.common.detector import Detector
+from gritmill.stages.grounders.common.official import OfficialFileGrounder
 
 WANTED = "one of the files of https://github.com/IDEA-Research/GroundingDINO/releases"
 
@@ -53,8 +53,8 @@ class GroundingDinoGrounder(OfficialFileGrounder):
                 f"groundingdino does not work with transformers {installed}; `pipeline run` on Ray "
                 "gives it an older one, or take `grounder: transformers` for the same models"
             )
-        from stages.grounders.groundingdino import checkpoint
-        from stages.grounders.groundingdino.detector import GroundingDinoDetector
+        from gritmill.stages.grounders.groundingdino import checkpoint
+        from gritmill.stages.grounders.groundingdino.detector import GroundingDinoDetector
 
         device = chosen_device(self.device)
         label, tokenizer = self._file.label(), self._tokenizer()

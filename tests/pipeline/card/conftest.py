@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run, work_directory
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run, work_directory
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
 
 RECIPE = """\
 name: shapes

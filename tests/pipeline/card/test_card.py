@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.card import write_card
-from pipeline.card.front_matter import size_category
-from pipeline.card.markdown import block, code, plain, table
-from pipeline.output.scores import put_scores
-from pipeline.stats import dataset_stats
-from pipeline.store import Store
-from schemas.errors import UserError
-from schemas.recipe import Card
+from gritmill.pipeline.card import write_card
+from gritmill.pipeline.card.front_matter import size_category
+from gritmill.pipeline.card.markdown import block, code, plain, table
+from gritmill.pipeline.output.scores import put_scores
+from gritmill.pipeline.stats import dataset_stats
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.recipe import Card
 
 
 def card_of(folder: Path, **arguments) -> str:

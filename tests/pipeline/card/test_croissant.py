@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.card import write_card
-from pipeline.store import Store
+from gritmill.pipeline.card import write_card
+from gritmill.pipeline.storage.store import Store
 
 
 @pytest.fixture

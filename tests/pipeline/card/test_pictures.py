@@ -8,15 +8,15 @@ import tarfile
 import pytest
 from PIL import Image
 
-from pipeline.card import is_picture, write_card
-from pipeline.card.choose import choose, expressions
-from pipeline.card.draw import COLOURS, drawn
-from pipeline.card.pictures import Picture, pictures_section
-from pipeline.store import Store
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.errors import UserError
-from schemas.recipe import Card
+from gritmill.pipeline.card import is_picture, write_card
+from gritmill.pipeline.card.choose import choose, expressions
+from gritmill.pipeline.card.draw import COLOURS, drawn
+from gritmill.pipeline.card.pictures import Picture, pictures_section
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.recipe import Card
 
 RED, BLUE, *_ = COLOURS.values()
 
@@ -162,7 +162,7 @@ def test_large_and_turned_images():
 
 
 def test_an_image_that_cannot_be_decoded_is_told(dataset, tmp_path):
-    from pipeline.card.pictures import make_pictures
+    from gritmill.pipeline.card.pictures import make_pictures
 
     name = shard(tmp_path, "a.tar", [record("broken")], image=b"<html>")
     with pytest.raises(UserError, match="image of sample 'broken'.*pipeline verify"):

@@ -4,12 +4,12 @@ import json
 import pytest
 from PIL import Image
 
-from pipeline.convert.sample import make_sample
-from schemas.boxes import Box
-from schemas.columns import Annotation, GroundedBox, ImageRef, Span
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
-from schemas.masks import Mask
-from schemas.replies import Provenance
+from gritmill.pipeline.convert.sample import make_sample
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation, GroundedBox, ImageRef, Span
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
+from gritmill.schemas.masks import Mask
+from gritmill.schemas.replies import Provenance
 
 SIZE = (640, 480)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.convert import FormatName
-from pipeline.convert.convert import convert
-from pipeline.convert.registry import FORMATS, read, sniff
-from pipeline.convert.sample import FIELDS, Losses
-from schemas.errors import UserError
+from gritmill.pipeline.commands.convert import FormatName
+from gritmill.pipeline.convert.convert import convert
+from gritmill.pipeline.convert.registry import FORMATS, read, sniff
+from gritmill.pipeline.convert.sample import FIELDS, Losses
+from gritmill.schemas.errors import UserError
 
 DOCS = Path(__file__).parents[3] / "docs" / "convert.md"
 
@@ -102,7 +102,7 @@ def test_an_interrupted_conversion_leaves_nothing(dataset, tmp_path, monkeypatch
     def stop(self, sample, name=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.convert.writing.Pictures.put", stop)
+    monkeypatch.setattr("gritmill.pipeline.convert.writing.Pictures.put", stop)
     before = sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
         convert(dataset, str(tmp_path / "out"), "coco")
@@ -170,8 +170,8 @@ def test_grit_loads_as_webdataset_and_as_parquet(dataset, tmp_path):
 
 
 def test_large_sets_are_cut_into_shards(make_full, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.convert.formats.webdataset.SHARD_SIZE", 1_000)
-    monkeypatch.setattr("pipeline.convert.formats.kosmos2.SHARD_SAMPLES", 2)
+    monkeypatch.setattr("gritmill.pipeline.convert.formats.webdataset.SHARD_SIZE", 1_000)
+    monkeypatch.setattr("gritmill.pipeline.convert.formats.kosmos2.SHARD_SAMPLES", 2)
     for name, expected in (
         ("webdataset", [f"validation-{i:05d}-of-00005.tar" for i in range(5)]),
         ("kosmos2", ["00000.tar", "00001.tar", "00002.tar"]),

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.convert.registry import FORMATS, read, sniff
-from pipeline.convert.sample import Losses
-from schemas.columns import Span
-from schemas.flickr30k import parse_sentence
+from gritmill.pipeline.convert.registry import FORMATS, read, sniff
+from gritmill.pipeline.convert.sample import Losses
+from gritmill.pipeline.storage.foreign.flickr30k import parse_sentence
+from gritmill.schemas.columns import Span
 
 GRIT: dict[str, Any] = {
     "key": "000373938",

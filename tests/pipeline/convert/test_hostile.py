@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.convert.registry import FORMATS, read, sniff
-from pipeline.convert.sample import Losses
-from pipeline.convert.writing import picture_name
-from schemas.errors import UserError
-from schemas.flickr30k import MAX_FILE
+from gritmill.pipeline.convert.registry import FORMATS, read, sniff
+from gritmill.pipeline.convert.sample import Losses
+from gritmill.pipeline.convert.writing import picture_name
+from gritmill.pipeline.storage.foreign.flickr30k import MAX_FILE
+from gritmill.schemas.errors import UserError
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;">]>
 <annotation><size><width>640</width><height>480</height></size><object><name>&lol2;</name></object></annotation>"""

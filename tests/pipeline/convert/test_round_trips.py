@@ -5,8 +5,8 @@ import weakref
 
 import pytest
 
-from pipeline.convert.registry import FORMATS, read, sniff
-from pipeline.convert.sample import FIELDS, Losses
+from gritmill.pipeline.convert.registry import FORMATS, read, sniff
+from gritmill.pipeline.convert.sample import FIELDS, Losses
 
 # Half of the finest step that the format can say, of 640 pixels.
 ROUNDING = {"coco": 0.005 / 480, "fiftyone": 0.005 / 480, "odvg": 0.0005 / 480, "label_studio": 1e-12}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.gallery.entry import Entry
-from pipeline.gallery.from_record import from_dropped, from_record
-from pipeline.images import StoredImage
-from schemas.boxes import Box
-from schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
-from schemas.conversations import Conversation, Phrase, Turn, to_json
+from gritmill.pipeline.gallery.entry import Entry
+from gritmill.pipeline.gallery.from_record import from_dropped, from_record
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
+from gritmill.schemas.conversations import Conversation, Phrase, Turn, to_json
 
 CAPTION = "A woman walking with her dog in the snow."
 WOMAN, DOG = [0.3, 0.1, 0.5, 0.9], [0.5, 0.6, 0.7, 0.9]

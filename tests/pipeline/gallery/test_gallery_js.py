@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chromium import problems
 
-from pipeline.gallery import asset
+from gritmill.pipeline.gallery import asset
 
 pytestmark = pytest.mark.browser
 

@@ -11,11 +11,11 @@ import pytest
 
 pytest.importorskip("spacy", reason="needs the extra nlp")
 
-from pipeline.grounder_bench.arm import Arm, answer
-from pipeline.grounder_bench.compare import compare_grounders
-from pipeline.grounder_bench.truth import Truth
-from schemas.columns import Columns, Span
-from schemas.errors import UserError
+from gritmill.pipeline.grounder_bench.arm import Arm, answer
+from gritmill.pipeline.grounder_bench.compare import compare_grounders
+from gritmill.pipeline.grounder_bench.truth import Truth
+from gritmill.schemas.columns import Columns, Span
+from gritmill.schemas.errors import UserError
 
 Cli = Callable[..., CompletedProcess[str]]
 

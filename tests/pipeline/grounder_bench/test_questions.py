@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("spacy", reason="needs the extra nlp")
 
-from pipeline.grounder_bench.questions import ask, questions_of
-from pipeline.grounder_bench.truth import Truth
-from pipeline.recipes import load_recipe
-from schemas.boxes import Box
-from schemas.columns import Annotation
-from schemas.errors import UserError
-from stages.noun_chunks import NounChunks
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.grounder_bench.questions import ask, questions_of
+from gritmill.pipeline.grounder_bench.truth import Truth
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation
+from gritmill.schemas.errors import UserError
+from gritmill.stages.noun_chunks import NounChunks
 
 CHUNKS = "  - image_check: {min_side: 16}\n  - noun_chunks"
 GROUND = "  - ground: {grounder: annotations}"

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.grounder_bench.questions import Question
-from pipeline.grounder_bench.score import (
+from gritmill.pipeline.grounder_bench.questions import Question
+from gritmill.pipeline.grounder_bench.score import (
     AtThreshold,
     at_best_threshold,
     at_threshold,
     average_precision,
     judge,
 )
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, Span
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, Span
 
 A, B, C = Box(0.0, 0.0, 0.2, 0.4), Box(0.5, 0.5, 0.7, 0.9), Box(0.0, 0.6, 0.4, 0.8)
 NEAR_A, FAR = Box(0.0, 0.0, 0.2, 0.3), Box(0.8, 0.0, 1.0, 0.1)

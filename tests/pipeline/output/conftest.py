@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, ImageRef, Span
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, ImageRef, Span
 
 
 @pytest.fixture

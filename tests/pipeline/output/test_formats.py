@@ -12,13 +12,13 @@ import pytest
 import webdataset
 from PIL import Image
 
-from pipeline.output.coco import merge
-from pipeline.output.formats import FORMATS, image_extension
-from pipeline.output.webdataset import MAX_STEM, member_stem
-from schemas.columns import BoxCheck
-from schemas.conversations import Conversation, Turn
-from schemas.records import to_record
-from schemas.replies import Provenance
+from gritmill.pipeline.output.coco import merge
+from gritmill.pipeline.output.formats import FORMATS, image_extension
+from gritmill.pipeline.storage.member_names import MAX_STEM, member_stem
+from gritmill.schemas.columns import BoxCheck
+from gritmill.schemas.conversations import Conversation, Turn
+from gritmill.schemas.records import to_record
+from gritmill.schemas.replies import Provenance
 
 
 def write(name, samples, extension="jpg"):
@@ -205,7 +205,7 @@ def test_image_extension(formats, extension):
 
 
 def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
-    monkeypatch.setattr("pipeline.output.parquet.ROW_GROUP", 3)
+    monkeypatch.setattr("gritmill.pipeline.output.parquet.ROW_GROUP", 3)
     samples[2] = (make_sample(2, boxes=None, ref_exps=None), b"")
     samples[3] = (make_sample(3, conversations=[]), b"")
     origin = Provenance("conversation", "openai", "gpt-4o", "3f9a", "b2c4", 812, 143, "stop")

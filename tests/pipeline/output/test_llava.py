@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from pipeline.output.llava import LlavaWriter, merge
-from pipeline.output.webdataset import WebdatasetWriter
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.conversations import Conversation, Phrase, Turn
+from gritmill.pipeline.output.llava import LlavaWriter, merge
+from gritmill.pipeline.output.webdataset import WebdatasetWriter
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import Conversation, Phrase, Turn
 
 DOG = Box(0.1, 0.2, 0.5, 0.9)
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.output.finish import REPORT
-from pipeline.output.scores import put_scores, scores_in
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.engine.finish import REPORT
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.output.scores import put_scores, scores_in
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 
 def test_scores_go_with_their_shards(write_recipe: Callable[..., Path]) -> None:

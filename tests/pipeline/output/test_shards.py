@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.output.shards import SPLITS, AssignShards, Shard, list_shards
-from schemas.columns import Columns, Reject
+from gritmill.pipeline.output.shards import SPLITS, AssignShards, Shard, list_shards
+from gritmill.schemas.columns import Columns, Reject
 
 SHARE = {"validation": 0.2, "test": 0.1}
 

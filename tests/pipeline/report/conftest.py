@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
 
 CAPTIONS = [
     "A dog in a green field.",

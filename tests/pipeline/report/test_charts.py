@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.report import charts
-from pipeline.report.charts import Chart
-from pipeline.report.survey import Counts
+from gritmill.pipeline.report import charts
+from gritmill.pipeline.report.charts import Chart
+from gritmill.pipeline.report.survey import Counts
 
 pytest.importorskip("vl_convert", reason="needs vl-convert")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.report.choice import Lottery
+from gritmill.pipeline.report.choice import Lottery
 
 KEYS = [f"sample-{i}" for i in range(200)]
 

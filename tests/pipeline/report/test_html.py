@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.report.html import Html, join, table, tag
+from gritmill.pipeline.report.html import Html, join, table, tag
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.report import Choice, charts, find_run, write_report
-from pipeline.report.measured import Measured, measured
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.report import Choice, charts, find_run, write_report
+from gritmill.pipeline.report.measured import Measured, measured
+from gritmill.pipeline.storage.store import Store
 
 pytest.importorskip("vl_convert", reason="needs vl-convert")
 

@@ -13,17 +13,17 @@ import pytest
 from chromium import faults, problems
 from PIL import Image
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.report import Choice, find_run, write_report
-from pipeline.report.page import page as render
-from pipeline.report.thumbnails import Thumbnails
-from pipeline.report.write import gather
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from schemas.boxes import Box
-from schemas.columns import ImageRef
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.report import Choice, find_run, write_report
+from gritmill.pipeline.report.page import page as render
+from gritmill.pipeline.report.thumbnails import Thumbnails
+from gritmill.pipeline.report.write import gather
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import ImageRef
 
 pytestmark = pytest.mark.browser
 

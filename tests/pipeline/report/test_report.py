@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.report import Choice, find_run, write_report
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.report import Choice, find_run, write_report
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 pytest.importorskip("vl_convert", reason="needs vl-convert")
 pytest.importorskip("spacy", reason="needs spaCy")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sources.registry import source_class
+from gritmill.pipeline.sources.registry import source_class
 
 FOLDER = {"type": "folder", "path": "photos"}
 SHARDS = {"type": "webdataset", "shards": ["a.tar", "b.tar"]}

@@ -7,9 +7,9 @@ import fsspec
 import pytest
 from source_files import CAPTIONS, image_bytes, jpeg, kept, read_all, reasons, rejects, write
 
-from pipeline.sources.coco import CocoSource
-from schemas.boxes import Box
-from schemas.errors import UserError
+from gritmill.pipeline.sources.coco import CocoSource
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
 
 
 def build(root, images, captions, instances=None, categories=({"id": 1, "name": "dog"},), **extra):

@@ -10,9 +10,9 @@ import fsspec
 import pytest
 from source_files import CAPTIONS, image_bytes, jpeg, kept, read_all, reasons, write
 
-from pipeline.sources.captions import MAX_CAPTION
-from pipeline.sources.folder import FolderSource
-from schemas.errors import UserError
+from gritmill.pipeline.sources.captions import MAX_CAPTION
+from gritmill.pipeline.sources.folder import FolderSource
+from gritmill.schemas.errors import UserError
 
 
 def fill(root, files):

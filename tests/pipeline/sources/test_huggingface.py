@@ -15,8 +15,8 @@ from hub_server import COMMIT, hub
 from PIL import Image
 from source_files import CAPTIONS, image_bytes, jpeg, kept, read_all, reasons, write
 
-from pipeline.sources.huggingface import HuggingfaceSource, of_split
-from schemas.errors import UserError
+from gritmill.pipeline.sources.huggingface import HuggingfaceSource, of_split
+from gritmill.schemas.errors import UserError
 
 PHOTOS = [jpeg(n) for n in range(len(CAPTIONS))]
 FEATURES = datasets.Features(
@@ -214,7 +214,7 @@ def test_reading_does_not_need_datasets(tmp_path):
     dataset().save_to_disk(tmp_path / "saved")
     code = (
         "import sys; sys.modules['datasets'] = None\n"
-        "from pipeline.sources.huggingface import HuggingfaceSource\n"
+        "from gritmill.pipeline.sources.huggingface import HuggingfaceSource\n"
         f"source = HuggingfaceSource(dataset={str(tmp_path / 'saved')!r})\n"
         "print(sum(len(source.read(part)['key']) for part in source.parts()))"
     )
@@ -224,8 +224,8 @@ def test_reading_does_not_need_datasets(tmp_path):
 
 ON_HUB = """
 import json, sys
-from pipeline.images import StoredImage
-from pipeline.sources.huggingface import HuggingfaceSource
+from gritmill.pipeline.sources.images import StoredImage
+from gritmill.pipeline.sources.huggingface import HuggingfaceSource
 source = HuggingfaceSource(**json.loads(sys.argv[1]))
 problems = source.problems()
 captions, sizes, uris = [], [], []

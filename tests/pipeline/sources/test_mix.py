@@ -1,13 +1,13 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.progress import Progress
-from pipeline.recipes import RecipeError, load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.sources.mix import MixSource
-from pipeline.store import Store
-from schemas.columns import SAMPLE_COLUMNS, Annotation, Reject
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import RecipeError, load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.sources.mix import MixSource
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.columns import SAMPLE_COLUMNS, Annotation, Reject
 
 SCENES = {"type": "scenes", "count": 60, "part_size": 25}
 

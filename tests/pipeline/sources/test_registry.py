@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.sources.base import Source
-from pipeline.sources.keys import MAX_KEY, distinct_names, safe_key
-from pipeline.sources.registry import SOURCES, source_class
-from schemas.errors import UserError
+from gritmill.pipeline.sources.base import Source
+from gritmill.pipeline.sources.keys import MAX_KEY, distinct_names, safe_key
+from gritmill.pipeline.sources.registry import SOURCES, source_class
+from gritmill.schemas.errors import UserError
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -25,7 +25,7 @@ def test_unknown_options_are_refused(name):
 
 
 def test_names():
-    assert source_class("pipeline.sources.coco:CocoSource") is source_class("coco")
+    assert source_class("gritmill.pipeline.sources.coco:CocoSource") is source_class("coco")
     with pytest.raises(UserError, match="did you mean 'webdataset'"):
         source_class("webdatasets")
     with pytest.raises(UserError, match="there are: webdataset, coco"):

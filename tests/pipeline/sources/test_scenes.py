@@ -17,17 +17,17 @@ import pytest
 from PIL import Image, ImageChops
 from pydantic import ValidationError
 
-from pipeline.sources.scene.colours import COLOURS, SKY_AND_GRASS, TONES, visible_on
-from pipeline.sources.scene.drawing import background, paint
-from pipeline.sources.scene.layout import PATTERNS, Background, Scene, Thing, compose, meet
-from pipeline.sources.scene.phrasebook import NUMBERS, PREPOSITIONS, SIZE_WORDS
-from pipeline.sources.scene.relations import relations
-from pipeline.sources.scene.shapes import SHAPES, clipped, silhouette
-from pipeline.sources.scene.simple import compose_simple
-from pipeline.sources.scenes import VERSION, ScenesSource, draw
-from schemas.boxes import Box
-from schemas.columns import Columns, from_arrow, to_arrow
-from schemas.images import decode
+from gritmill.pipeline.sources.scene.colours import COLOURS, SKY_AND_GRASS, TONES, visible_on
+from gritmill.pipeline.sources.scene.drawing import background, paint
+from gritmill.pipeline.sources.scene.layout import PATTERNS, Background, Scene, Thing, compose, meet
+from gritmill.pipeline.sources.scene.phrasebook import NUMBERS, PREPOSITIONS, SIZE_WORDS
+from gritmill.pipeline.sources.scene.relations import relations
+from gritmill.pipeline.sources.scene.shapes import SHAPES, clipped, silhouette
+from gritmill.pipeline.sources.scene.simple import compose_simple
+from gritmill.pipeline.sources.scenes import VERSION, ScenesSource, draw
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, from_arrow, to_arrow
+from gritmill.schemas.images import decode
 
 SIZE = 224
 
@@ -410,7 +410,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
 
 DIGEST = """
 import hashlib, sys
-from pipeline.sources.scenes import ScenesSource, draw
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
 source = ScenesSource(type="scenes", count=40)
 columns = source.read(next(source.parts()))
 assert "PIL" not in sys.modules, "reading must not draw"

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from source_files import CAPTIONS, image_bytes, jpeg, kept, read_all, reasons, write
 
-from pipeline.sources import table
-from pipeline.sources.table import TableSource
-from schemas.errors import UserError
+from gritmill.pipeline.sources import table
+from gritmill.pipeline.sources.table import TableSource
+from gritmill.schemas.errors import UserError
 
 PHOTOS = [jpeg(n) for n in range(len(CAPTIONS))]
 

@@ -26,11 +26,11 @@ from source_files import (
     write,
 )
 
-from pipeline.sources import tars
-from pipeline.sources.captions import MAX_CAPTION
-from pipeline.sources.webdataset import MAX_JSON, WebdatasetSource
-from schemas.columns import ImageRef
-from schemas.errors import UserError
+from gritmill.pipeline.sources.captions import MAX_CAPTION
+from gritmill.pipeline.sources.webdataset import MAX_JSON, WebdatasetSource
+from gritmill.pipeline.storage import tars
+from gritmill.schemas.columns import ImageRef
+from gritmill.schemas.errors import UserError
 
 JPG = jpeg(1)
 

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from source_files import tar_bytes
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from pipeline.view import Server, Side, View, open_side
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.view import Server, Side, View, open_side
 
 if TYPE_CHECKING:
     pass

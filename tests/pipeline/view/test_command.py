@@ -15,7 +15,7 @@ from tests.pipeline.view.conftest import record
 def test_it_says_where_it_is_and_ends_on_ctrl_c(write_shard):
     shard = write_shard(record("1_0", "a dog"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "view", str(shard), "--port", "0"],
+        [sys.executable, "-m", "gritmill.pipeline.cli", "view", str(shard), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

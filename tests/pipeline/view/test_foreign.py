@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from pipeline.view.side import open_side
-from schemas.errors import UserError
+from gritmill.pipeline.view.side import open_side
+from gritmill.schemas.errors import UserError
 from tests.pipeline.view.conftest import picture
 
 IMAGES = [{"id": 1, "file_name": "1.jpg", "width": 40, "height": 30}]

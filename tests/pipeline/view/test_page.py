@@ -124,7 +124,7 @@ def test_searching_for_a_phrase_and_a_score(visit, write_shard):
 
 
 def test_a_search_that_takes_several_requests(visit, write_shard, monkeypatch):
-    monkeypatch.setattr("pipeline.view.search.SECONDS", 0)
+    monkeypatch.setattr("gritmill.pipeline.view.search.SECONDS", 0)
     records = [record(f"{i:02d}", "a dog" if i % 10 else "a cat") for i in range(31)]
     page = visit(write_shard(*records), query="?text=cat")
     assert keys(page) == ["00", "10", "20", "30"]

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from pipeline.view.pairs import Pairs
-from pipeline.view.search import Wanted, find_page
-from pipeline.view.shards import ShardSamples
-from pipeline.view.side import Side, open_side
+from gritmill.pipeline.view.pairs import Pairs
+from gritmill.pipeline.view.search import Wanted, find_page
+from gritmill.pipeline.view.shards import ShardSamples
+from gritmill.pipeline.view.side import Side, open_side
 from tests.pipeline.view.conftest import CAPTIONS, picture, record
 
 
@@ -41,7 +41,7 @@ def test_a_run_by_any_of_its_names(runs, name):
 
 
 def test_results_of_another_version_of_the_code_are_shown(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.plan.code_digest", lambda module: f"another {module}")
+    monkeypatch.setattr("gritmill.pipeline.engine.plan.code_digest", lambda module: f"another {module}")
     side = open_side(str(runs[0]))
     assert side.dropped is not None
     side.dropped.grow(math.inf)

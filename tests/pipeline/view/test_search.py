@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from pipeline.view import search
-from pipeline.view.search import Wanted, find_page
-from pipeline.view.shards import ShardSamples
+from gritmill.pipeline.view import search
+from gritmill.pipeline.view.search import Wanted, find_page
+from gritmill.pipeline.view.shards import ShardSamples
 from tests.pipeline.view.conftest import record
 
 DOG = record("1_0", "A dog in a field", (0, 5, 0.8), (9, 16, 0.3))

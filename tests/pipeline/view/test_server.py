@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.view import Server
-from pipeline.view.thumbnails import SIDE
-from schemas.errors import UserError
+from gritmill.pipeline.view import Server
+from gritmill.pipeline.view.thumbnails import SIDE
+from gritmill.schemas.errors import UserError
 from tests.pipeline.view.conftest import picture, record
 
 SECURE = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.view.shards import MAX_RECORD, ShardSamples
-from pipeline.view.side import open_side
-from schemas.errors import UserError
+from gritmill.pipeline.view.shards import MAX_RECORD, ShardSamples
+from gritmill.pipeline.view.side import open_side
+from gritmill.schemas.errors import UserError
 from tests.pipeline.view.conftest import picture, record
 
 

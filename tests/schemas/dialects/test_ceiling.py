@@ -1,8 +1,8 @@
 import pytest
 
-from schemas.boxes import Box
-from schemas.dialects import DIALECTS
-from schemas.dialects.ceiling import ceiling, ceiling_of
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.dialects.ceiling import ceiling, ceiling_of
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.dialects import CROP, PAD, STRETCH, Geometry, Size, resized, smart_resize
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects import CROP, PAD, STRETCH, Geometry, Size, resized, smart_resize
 
 CASES = [
     (STRETCH, (640, 480), Box(0.1, 0.2, 0.3, 0.4), Box(0.1, 0.2, 0.3, 0.4)),

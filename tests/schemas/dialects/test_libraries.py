@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects import DIALECTS, Size, smart_resize
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects import DIALECTS, Size, smart_resize
 
 PHOTO = (640, 480)
 CAPTION = "A dog and two cats sit on a red sofa"

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects import DIALECTS
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects import DIALECTS
 
 SIZE = (640, 480)
 CAPTION = "A dog in a field [1] <2>; and a cat."

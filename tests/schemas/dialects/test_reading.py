@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects import DIALECTS, Dialect
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects import DIALECTS, Dialect
 
 PHOTO = (640, 480)
 ALL = [pytest.param(dialect, id=name) for name, dialect in DIALECTS.items()]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from schemas.boxes import Box, iou
-from schemas.columns import Span
-from schemas.dialects import CROP, DIALECTS, Dialect, Size, without_overlaps
-from schemas.dialects.lists import Listing
-from schemas.dialects.markup import Markup
-from schemas.dialects.numbers import Cells, Coordinates
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects import CROP, DIALECTS, Dialect, Size, without_overlaps
+from gritmill.schemas.dialects.lists import Listing
+from gritmill.schemas.dialects.markup import Markup
+from gritmill.schemas.dialects.numbers import Cells, Coordinates
 
 
 def named(dialects: Iterable[Dialect]) -> list[Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.dialects import DIALECTS
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.dialects import DIALECTS
 
 PHOTO = (640, 480)
 DOG, CAT, FAR = Box(0.12, 0.25, 0.44, 0.82), Box(0.5, 0.1, 0.9, 0.3), Box(0.9, 0.9, 1.0, 1.0)

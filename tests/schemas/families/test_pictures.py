@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image, ImageDraw
 
-from schemas.boxes import Box
-from schemas.dialects import CROP, PAD, STRETCH
-from schemas.families.pictures import picture
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects import CROP, PAD, STRETCH
+from gritmill.schemas.families.pictures import picture
 
 RED = (255, 0, 0)
 BOX = Box(0.4, 0.25, 0.6, 0.75)

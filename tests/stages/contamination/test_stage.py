@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from stages.contamination import lists
-from stages.contamination.lists import Entry
-from stages.contamination.stage import Contamination, Match
-from stages.dedup.perceptual import perceptual_hash
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.contamination import lists
+from gritmill.stages.contamination.lists import Entry
+from gritmill.stages.contamination.stage import Contamination, Match
+from gritmill.stages.dedup.perceptual import perceptual_hash
 
 QUESTION = "What is the man in the yellow jacket holding in his left hand?"
 

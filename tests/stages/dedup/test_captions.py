@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from parts_of import run_in_parts
 
-from schemas.columns import Reject
-from schemas.errors import UserError
-from stages.dedup import minhash
-from stages.dedup.captions import ExactCaptions, MinHashCaptions
-from stages.dedup.components import Components
-from stages.dedup.texts import normalised
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.dedup import minhash
+from gritmill.stages.dedup.captions import ExactCaptions, MinHashCaptions
+from gritmill.stages.dedup.components import Components
+from gritmill.stages.dedup.texts import normalised
 
 
 def columns(captions: list[str], **further: list[Any]) -> dict[str, list[Any]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.dedup.components import Components
+from gritmill.stages.dedup.components import Components
 
 
 @pytest.mark.parametrize("seed", range(5))

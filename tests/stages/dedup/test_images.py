@@ -10,10 +10,10 @@ import pytest
 from parts_of import run_in_parts
 from PIL import Image, ImageOps
 
-from pipeline.sources.scenes import ScenesSource, draw
-from schemas.columns import Columns, Reject
-from stages.dedup import embeddings
-from stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.dedup import embeddings
+from gritmill.stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
 
 SCENES = ScenesSource(type="scenes", count=20, seed=3)._series().uri()
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from pipeline.sources.scenes import ScenesSource, draw
-from stages.dedup.components import Components
-from stages.dedup.images import PerceptualImages
-from stages.dedup.perceptual import (
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
+from gritmill.stages.dedup.components import Components
+from gritmill.stages.dedup.images import PerceptualImages
+from gritmill.stages.dedup.perceptual import (
     MAX_RADIUS,
     RADIUS,
     Hashes,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from stages.dedup.captions import ExactCaptions, MinHashCaptions
-from stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
+from gritmill.stages.dedup.captions import ExactCaptions, MinHashCaptions
+from gritmill.stages.dedup.images import EmbeddingImages, ExactImages, PerceptualImages
 from tests.bench.planted_duplicates import (
     CAPTION_CHANGES,
     IMAGE_CHANGES,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schemas.columns import Columns, Reject
-from stages.filters.base import AtLeast, AtMost, Filter, OneOf
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.stages.filters.base import AtLeast, AtMost, Filter, OneOf
 
 
 class Lengths(Filter):

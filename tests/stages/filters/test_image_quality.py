@@ -3,9 +3,9 @@ import pytest
 from memory_images import MemoryImage, noise, stored
 from PIL import Image, ImageFilter
 
-from schemas.columns import Reject
-from schemas.images import decode
-from stages.filters.image_quality import SIDE, ImageQuality, grey, laplacian, quality
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.images import decode
+from gritmill.stages.filters.image_quality import SIDE, ImageQuality, grey, laplacian, quality
 
 
 def gradient(low=0, high=255, width=256, height=128):

@@ -5,10 +5,10 @@ import pytest
 from memory_images import noise, stored
 from PIL import Image
 
-from schemas.columns import Reject
-from schemas.errors import UserError
-from schemas.images import decode
-from stages.filters.image_score import Aesthetic, Nsfw, Watermark
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.images import decode
+from gritmill.stages.filters.image_score import Aesthetic, Nsfw, Watermark
 
 RED, BLUE = (stored(Image.new("RGB", (64, 48), name), "PNG") for name in ("red", "blue"))
 PLAIN = {"image_mean": (0, 0, 0), "image_std": (1, 1, 1)}

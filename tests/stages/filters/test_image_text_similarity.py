@@ -5,9 +5,9 @@ from memory_images import noise, stored
 from PIL import Image
 from tiny_similarity import save_clip, save_siglip
 
-from schemas.columns import Reject
-from schemas.images import decode
-from stages.filters.image_text_similarity import ImageTextSimilarity
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.images import decode
+from gritmill.stages.filters.image_text_similarity import ImageTextSimilarity
 
 torch = pytest.importorskip("torch", reason="needs the extra `grounders`")
 pytest.importorskip("transformers", reason="needs the extra `grounders`")

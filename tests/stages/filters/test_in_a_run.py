@@ -8,12 +8,12 @@ import pytest
 from memory_images import noise
 from PIL import Image, ImageFilter
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from schemas.errors import UserError
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.errors import UserError
 
 pytest.importorskip("py3langid", reason="needs py3langid, which the extra nlp installs")
 

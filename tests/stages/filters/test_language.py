@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("py3langid", reason="needs py3langid, which the extra nlp installs")
 
-from schemas.columns import Reject
-from schemas.errors import UserError
-from stages.filters.language import Language, guess
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.filters.language import Language, guess
 
 
 def judged(caption: str, **options):

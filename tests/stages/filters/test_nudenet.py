@@ -10,9 +10,9 @@ pytest.importorskip("nudenet", reason="needs nudenet, which the extra nudenet in
 
 from memory_images import MemoryImage, noise, stored
 
-from schemas.columns import Reject
-from schemas.images import decode
-from stages.filters.nudenet import CLASSES, FACES, NUDITY, NudeNet, squared
+from gritmill.schemas.columns import Reject
+from gritmill.schemas.images import decode
+from gritmill.stages.filters.nudenet import CLASSES, FACES, NUDITY, NudeNet, squared
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("phonenumbers", reason="needs phonenumbers, which the extra filters installs")
 
-from pipeline.recipes import RecipeError, load_recipe
-from schemas.columns import Reject
-from stages.filters.personal_data import PersonalData
+from gritmill.pipeline.engine.recipes import RecipeError, load_recipe
+from gritmill.schemas.columns import Reject
+from gritmill.stages.filters.personal_data import PersonalData
 
 
 def batch(*captions):

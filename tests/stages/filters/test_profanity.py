@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-import prompts
-from schemas.columns import Reject
-from stages.filters.profanity import WORD, Profanity
+from gritmill import prompts
+from gritmill.schemas.columns import Reject
+from gritmill.stages.filters.profanity import WORD, Profanity
 
 
 def judged(caption, **options):

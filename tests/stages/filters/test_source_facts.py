@@ -6,10 +6,10 @@ import json
 import pytest
 from memory_images import noise, stored
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from stages.filters.licence import Licence
-from stages.filters.opt_out import OptOut
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.stages.filters.licence import Licence
+from gritmill.stages.filters.opt_out import OptOut
 
 IMAGE = stored(noise())
 SHA256 = hashlib.sha256(IMAGE.data).hexdigest()
@@ -117,7 +117,7 @@ def test_lists_that_are_none_are_a_sentence(tmp_path):
 
 
 def test_licences_of_real_photographs(coco_mini):
-    from pipeline.sources.coco import CocoSource
+    from gritmill.pipeline.sources.coco import CocoSource
 
     source = CocoSource(images=str(coco_mini / "images"), captions=str(coco_mini / "captions.json"))
     [part] = source.parts()

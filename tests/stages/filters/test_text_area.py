@@ -8,8 +8,8 @@ pytest.importorskip("rapidocr", reason="needs rapidocr, which the extra ocr inst
 
 from memory_images import MemoryImage, lettering, stored
 
-from schemas.columns import Reject
-from stages.filters.text_area import TextArea, covered
+from gritmill.schemas.columns import Reject
+from gritmill.stages.filters.text_area import TextArea, covered
 
 PAGE = "\n".join(["The quick brown fox", "jumps over the lazy", "dog and runs away"] * 2)
 

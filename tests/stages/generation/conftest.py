@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.columns import Columns
-from stages.generation.backends.openai import OpenAIGenerate
+from gritmill.schemas.columns import Columns
+from gritmill.stages.generation.backends.openai import OpenAIGenerate
 
 
 class Bytes:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from batch_server import BatchServer
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from schemas.replies import Reply
-from stages.generation.backends import batch as module
-from stages.generation.backends.batch import BatchGenerate
-from stages.generation.backends.openai import OpenAIGenerate
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.replies import Reply
+from gritmill.stages.generation.backends import batch as module
+from gritmill.stages.generation.backends.batch import BatchGenerate
+from gritmill.stages.generation.backends.openai import OpenAIGenerate
 
 Samples = Callable[..., Columns]
 

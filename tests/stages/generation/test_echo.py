@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from schemas.columns import Columns
-from schemas.replies import Exchanges, Reply, exchanges_schema
-from stages.generation.backends.echo import LABEL, EchoGenerate, _instance
-from stages.replies.checks import problems
+from gritmill.schemas.columns import Columns
+from gritmill.schemas.replies import Exchanges, Reply, exchanges_schema
+from gritmill.stages.generation.backends.echo import LABEL, EchoGenerate, _instance
+from gritmill.stages.replies.checks import problems
 
 
 class NoImage:

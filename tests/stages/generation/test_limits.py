@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stages.generation.limits import Pace, Rate
+from gritmill.stages.generation.limits import Pace, Rate
 
 
 def test_a_rate_is_never_exceeded() -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.columns import Columns, Reject
-from schemas.replies import Reply
-from stages.context import CaptionContext
-from stages.generation.backends.openai import OpenAIGenerate
-from stages.parse_replies import ParseReplies
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.replies import Reply
+from gritmill.stages.context import CaptionContext
+from gritmill.stages.generation.backends.openai import OpenAIGenerate
+from gritmill.stages.replies.parse_replies import ParseReplies
 
 pytestmark = pytest.mark.slow
 

@@ -11,23 +11,21 @@ import pytest
 from chat_server import ChatServer
 from PIL import Image
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from schemas.replies import Reply
-from stages.generation.backends.base import Completion, Fault
-from stages.generation.backends.openai import (
-    ChatServer as Client,
-)
-from stages.generation.backends.openai import (
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.replies import Reply
+from gritmill.stages.generation.backends.base import Completion, Fault
+from gritmill.stages.generation.backends.openai import ChatServer as Client
+from gritmill.stages.generation.backends.openai import (
     OpenAIGenerate,
     chat_body,
     parsed_completion,
     retry_after,
     shortened,
 )
-from stages.generation.pictures import data_uri
-from stages.generation.request import ChatRequest, Message, Picture
-from stages.generation.spending import Tokens
+from gritmill.stages.generation.pictures import data_uri
+from gritmill.stages.generation.request import ChatRequest, Message, Picture
+from gritmill.stages.generation.spending import Tokens
 
 MOST = Tokens(1234, 64)
 REQUEST = ChatRequest("m", (Message("system", "Talk."), Message("user", "Hi")), max_tokens=64)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.generation.request import ChatRequest, Message, Picture
-from stages.generation.tokens import likely_tokens, most_tokens
+from gritmill.stages.generation.request import ChatRequest, Message, Picture
+from gritmill.stages.generation.tokens import likely_tokens, most_tokens
 
 REQUEST = ChatRequest(
     "gpt-4o",

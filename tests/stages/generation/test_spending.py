@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import UserError
-from stages.generation.spending import Account, Budget, OverBudgetError, Prices, Tokens
+from gritmill.schemas.errors import UserError
+from gritmill.stages.generation.spending import Account, Budget, OverBudgetError, Prices, Tokens
 
 PRICES = Prices.model_validate({"in": 1, "out": 10})
 

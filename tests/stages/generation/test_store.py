@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.generation.backends.base import Completion
-from stages.generation.store import ReplyStore, default_folder
+from gritmill.stages.generation.backends.base import Completion
+from gritmill.stages.generation.store import ReplyStore, default_folder
 
 KEY = "3f" + "9a" * 31
 REPLY = Completion("openai", "gpt-4o-2024-11-20", "Ein Hund – läuft\n\x00", "stop", 812, 143)

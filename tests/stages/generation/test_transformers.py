@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from schemas.columns import Columns, Reject
-from schemas.errors import UserError
-from schemas.reasoning import answer_of
-from schemas.replies import Reply
-from stages.generation.backends.transformers import LocalModel, TransformersGenerate
+from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.reasoning import answer_of
+from gritmill.schemas.replies import Reply
+from gritmill.stages.generation.backends.transformers import LocalModel, TransformersGenerate
 
 Samples = Callable[..., Columns]
 

@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("spacy", reason="needs the extra nlp")
 
-from schemas.boxes import Box
-from schemas.columns import Annotation, Columns, GroundedBox, Parse, Span
-from stages.grounders.annotations import AnnotationGrounder
-from stages.noun_chunks import NounChunks
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Annotation, Columns, GroundedBox, Parse, Span
+from gritmill.stages.grounders.annotations import AnnotationGrounder
+from gritmill.stages.noun_chunks import NounChunks
 
 Ground = Callable[..., dict[str, int]]
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.errors import UserError
-from stages.grounders.detector import Question
-from stages.grounders.groundingdino import grounder as grounder_module
-from stages.grounders.groundingdino.grounder import GroundingDinoGrounder
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.errors import UserError
+from gritmill.stages.grounders.common.detector import Question
+from gritmill.stages.grounders.groundingdino import grounder as grounder_module
+from gritmill.stages.grounders.groundingdino.grounder import GroundingDinoGrounder
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] a the dog cat big . ?".split()
 CENTERS = [[0.5, 0.5, 0.2, 0.4], [0.25, 0.25, 0.1, 0.1]]

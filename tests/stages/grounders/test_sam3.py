@@ -9,10 +9,10 @@ import pytest
 import tiny_sam
 from PIL import Image
 
-from schemas.boxes import Box
-from schemas.columns import GroundedBox, Span
-from schemas.errors import UserError
-from stages.grounders.sam3 import Sam3Grounder
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import GroundedBox, Span
+from gritmill.schemas.errors import UserError
+from gritmill.stages.grounders.sam3 import Sam3Grounder
 
 torch = pytest.importorskip("torch", reason="needs the extra `grounders`")
 pytest.importorskip("transformers", reason="needs the extra `grounders`")

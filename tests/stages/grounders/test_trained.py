@@ -16,16 +16,16 @@ from PIL import Image
 from pydantic import ValidationError
 from scene_questions import example, scenes
 
-from schemas.boxes import Box
-from schemas.columns import Columns, Span
-from schemas.errors import UserError
-from schemas.expressions import as_definite
-from stages.grounders.generative import GenerativeGrounder
-from stages.grounders.labellers import LABELLERS
-from trainer import provenance
-from trainer.models.base import Asked
-from trainer.models.load import load
-from trainer.models.save import save
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, Span
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.expressions import as_definite
+from gritmill.stages.grounders.generative.grounder import GenerativeGrounder
+from gritmill.stages.grounders.generative.labellers import LABELLERS
+from gritmill.trainer import provenance
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.load import load
+from gritmill.trainer.models.save import save
 
 PHRASES = ("a red ball", "Two dogs")
 

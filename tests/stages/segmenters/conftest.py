@@ -10,8 +10,8 @@ import pytest
 import tiny_sam
 from PIL import Image
 
-from schemas.boxes import Box
-from schemas.columns import Columns, GroundedBox, Span
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Columns, GroundedBox, Span
 
 
 @pytest.fixture(scope="session", params=["sam", "sam2", "sam3_tracker"])

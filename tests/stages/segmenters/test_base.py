@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.boxes import Box, iou
-from schemas.masks import Mask
-from stages.segmenters.base import BOXES_AT_ONCE, Segment, stability
-from stages.segmenters.canvas import Canvas
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.masks import Mask
+from gritmill.stages.segmenters.base import BOXES_AT_ONCE, Segment, stability
+from gritmill.stages.segmenters.canvas import Canvas
 
 pytest.importorskip("pycocotools", reason="needs the extra `masks`")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from schemas.boxes import Box
-from stages.segmenters.canvas import Canvas
+from gritmill.schemas.boxes import Box
+from gritmill.stages.segmenters.canvas import Canvas
 
 SIZES = [(160, 90), (90, 160), (64, 64), (333, 250)]
 

@@ -15,9 +15,9 @@ import sam2_tiny
 from box_sam import save_sam
 from pycocotools import mask as masks_of_coco
 
-from schemas.boxes import Box, iou
-from schemas.errors import UserError
-from stages.segmenters.onnx import OnnxSegmenter
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.errors import UserError
+from gritmill.stages.segmenters.onnx import OnnxSegmenter
 
 BOXES = [(0.26, 0.13, 0.74, 0.51), (0.0, 0.5, 0.5, 1.0), (0.6, 0.6, 0.9, 0.9)]
 

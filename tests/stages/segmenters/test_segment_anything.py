@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from schemas.errors import UserError
-from stages.segmenters import segment_anything as ours
-from stages.segmenters.segment_anything import SegmentAnythingSegmenter
+from gritmill.schemas.errors import UserError
+from gritmill.stages.segmenters import segment_anything as ours
+from gritmill.stages.segmenters.segment_anything import SegmentAnythingSegmenter
 
 torch = pytest.importorskip("torch", reason="needs the extra `sam`")
 pytest.importorskip("torchvision", reason="needs torchvision, which segment-anything imports")

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from stages.segmenters.transformers import TransformersSegmenter
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.stages.segmenters.transformers import TransformersSegmenter
 
 torch = pytest.importorskip("torch", reason="needs the extra `grounders`")
 hf = pytest.importorskip("transformers", reason="needs the extra `grounders`")

@@ -8,11 +8,11 @@ from memory_images import noise, stored
 from PIL import Image
 from tiny_similarity import save_clip, save_siglip
 
-from schemas.boxes import Box
-from schemas.columns import BoxCheck, Columns, GroundedBox, Span
-from schemas.images import decode
-from stages.verification.similarity import RegionSimilarity, marked
-from stages.verify_boxes import VerifyBoxes
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import BoxCheck, Columns, GroundedBox, Span
+from gritmill.schemas.images import decode
+from gritmill.stages.verification.similarity import RegionSimilarity, marked
+from gritmill.stages.verification.verify_boxes import VerifyBoxes
 
 torch = pytest.importorskip("torch", reason="needs the extra `grounders`")
 pytest.importorskip("transformers", reason="needs the extra `grounders`")

@@ -13,18 +13,18 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from pipeline.progress import Progress
-from pipeline.recipes import load_recipe
-from pipeline.run import run
-from pipeline.runners.local import LocalRunner
-from pipeline.store import Store
-from pipeline.verify import verify
-from schemas.errors import UserError
+from gritmill.pipeline.engine.progress import Progress
+from gritmill.pipeline.engine.recipes import load_recipe
+from gritmill.pipeline.engine.run import run
+from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.store import Store
+from gritmill.pipeline.verify import verify
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data import index as index_module
+from gritmill.trainer.data.files import File
+from gritmill.trainer.data.index import SCHEMA, index_path, load_index
+from gritmill.trainer.data.shards import open_split
 from tests.trainer.data.conftest import make_image, make_members, make_record, make_tar
-from trainer.data import index as index_module
-from trainer.data.files import File
-from trainer.data.index import SCHEMA, index_path, load_index
-from trainer.data.shards import open_split
 
 IMAGE, RECORD = make_image(), json.dumps(make_record(0)).encode()
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler
 
-from schemas.errors import UserError
-from schemas.training import CurriculumStep
-from trainer.data.order import TrainingOrder, interleaved
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import CurriculumStep
+from gritmill.trainer.data.order import TrainingOrder, interleaved
 
 
 def order(sizes: list[int], weights: list[float], steps: int, batch: int = 1, **options) -> TrainingOrder:

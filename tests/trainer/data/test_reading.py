@@ -6,14 +6,14 @@ import json
 import pytest
 from PIL import Image
 
-from prompts import word_list
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.conversations import Conversation, Phrase, Turn, render, to_json
-from schemas.dialects import DIALECTS
+from gritmill.prompts import word_list
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import Conversation, Phrase, Turn, render, to_json
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.data.reading import to_example
 from tests.trainer.data.conftest import make_image
-from trainer.data.examples import Bad, Example
-from trainer.data.reading import to_example
 
 A, B = [0.1, 0.2, 0.5, 0.6, 0.9], [0.5, 0.5, 0.75, 1.0, 0.8]
 IMAGE = make_image()

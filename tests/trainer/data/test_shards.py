@@ -9,12 +9,12 @@ import fsspec
 import pytest
 from torch.utils.data import DataLoader
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data import files
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.data.reading import BadSample
+from gritmill.trainer.data.shards import Mixture, ShardDataset, open_split, split_shards
 from tests.trainer.data.conftest import make_image, make_members, make_record, make_tar, write_shards
-from trainer.data import files
-from trainer.data.examples import Bad, Example
-from trainer.data.reading import BadSample
-from trainer.data.shards import Mixture, ShardDataset, open_split, split_shards
 
 
 def test_what_the_pipeline_made_is_read_back(scenes: Path) -> None:
@@ -93,7 +93,7 @@ def test_image_and_record_may_lie_far_apart(tmp_path: Path) -> None:
 def test_members_larger_than_the_limit_are_not_read(tmp_path: Path, monkeypatch) -> None:
     [path] = write_shards(tmp_path, 1, 1)
     dataset = ShardDataset([path])
-    monkeypatch.setattr("trainer.data.shards.MAX_IMAGE", 10)
+    monkeypatch.setattr("gritmill.trainer.data.shards.MAX_IMAGE", 10)
     bad = dataset[0]
     assert isinstance(bad, Bad)
     assert bad.reason.endswith("bytes are more than 10")

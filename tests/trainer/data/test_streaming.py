@@ -9,11 +9,11 @@ import fsspec
 import pytest
 from torch.utils.data import DataLoader
 
-from schemas.errors import UserError
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.data.shards import ShardDataset, split_shards
+from gritmill.trainer.data.streaming import StreamingMixture, StreamingShards
 from tests.trainer.data.conftest import make_members, make_tar, write_shards
-from trainer.data.examples import Bad, Example
-from trainer.data.shards import ShardDataset, split_shards
-from trainer.data.streaming import StreamingMixture, StreamingShards
 
 
 def keys(batch: list[Example | Bad]) -> list[str]:
@@ -102,7 +102,7 @@ def test_bad_samples_pass_through_and_damaged_shards_end_early(tmp_path: Path, c
 
 
 def test_members_beyond_the_limit_are_not_read(shards: list[str], monkeypatch) -> None:
-    monkeypatch.setattr("trainer.data.streaming.MAX_IMAGE", 10)
+    monkeypatch.setattr("gritmill.trainer.data.streaming.MAX_IMAGE", 10)
     assert {type(item) for item in StreamingShards(shards, epochs=1)} == {Bad}
 
 

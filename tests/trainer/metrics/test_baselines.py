@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from trainer.metrics import Question, best_constant_box, first_box, mean_box, shuffled_boxes
+from gritmill.schemas.boxes import Box
+from gritmill.trainer.metrics import Question, best_constant_box, first_box, mean_box, shuffled_boxes
 
 
 def accuracy(truths: list[Box], answers: list[Box], threshold: float = 0.5) -> float:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from trainer.metrics import Outcomes, Question, any_box, compare, merged_box
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Outcomes, Question, any_box, compare, merged_box
 
 LEFT = Box(0.0, 0.0, 0.2, 0.5)
 RIGHT = Box(0.8, 0.0, 1.0, 0.5)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.metrics import Question, pope
-from trainer.metrics.pope import first_word
+from gritmill.trainer.metrics import Question, pope
+from gritmill.trainer.metrics.pope import first_word
 
 
 @pytest.mark.parametrize(

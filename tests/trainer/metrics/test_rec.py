@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.dialects.text import PINK
-from trainer.metrics import THRESHOLDS, Question, first_box
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects.text import PINK
+from gritmill.trainer.metrics import THRESHOLDS, Question, first_box
 
 TRUTH = Box(0.0, 0.0, 0.4, 0.5)
 HALF = Box(0.0, 0.0, 0.4, 0.25)  # IoU 1/2

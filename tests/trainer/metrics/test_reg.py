@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import UserError
-from trainer.metrics import Question, bleu4, cider, meteor, rouge_l
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import Question, bleu4, cider, meteor, rouge_l
 
 QUESTIONS: list[Question[list[str]]] = [
     Question("a", "1.jpg", ["A red dog on the wet grass.", "the dog"]),

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from trainer.metrics import Interval, Outcomes, Question, Score, compare, first_box, paired_difference
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.metrics import (
+    Interval,
+    Outcomes,
+    Question,
+    Score,
+    compare,
+    first_box,
+    paired_difference,
+)
 
 HERE, THERE = Box(0.0, 0.0, 0.5, 0.5), Box(0.5, 0.5, 1.0, 1.0)
 

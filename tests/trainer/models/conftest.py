@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tiny_vlms
 
-from trainer.models.load import Loaded, load
+from gritmill.trainer.models.load import Loaded, load
 
 FAMILIES = ("llava", "smolvlm", "idefics3", "paligemma", "kosmos2")
 

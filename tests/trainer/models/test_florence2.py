@@ -6,15 +6,15 @@ import tiny_florence2
 import torch
 from scene_questions import example, learn, say, scenes, score
 
-from schemas.boxes import Box
-from schemas.columns import Span
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
-from schemas.errors import UserError
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Asked
-from trainer.models.load import Loaded, load
-from trainer.models.masking import IGNORED
-from trainer.models.save import save
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.load import Loaded, load
+from gritmill.trainer.models.masking import IGNORED
+from gritmill.trainer.models.save import save
 
 SCENES = scenes(8)
 

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 from scene_questions import Scene, example, say, scenes
 
-from schemas.boxes import Box
-from schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn
-from schemas.dialects import CROP, DIALECTS
-from schemas.errors import UserError
-from trainer.data.examples import Bad, Example
-from trainer.models.base import Asked
-from trainer.models.registry import adapter_for
-from trainer.models.turns import question, written_boxes
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn
+from gritmill.schemas.dialects import CROP, DIALECTS
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.registry import adapter_for
+from gritmill.trainer.models.turns import question, written_boxes
 
 ODD_ANSWERS = [":)", "...", "-5", '"quoted"', "été", "漢字", "🙂", "a\nb", "e\u0301", "]", "x" * 40, "1,2"]
 MORE = [("Is it red?", "No."), ("Is it a circle?", "Yes, it is.")]

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from schemas.errors import UserError
-from trainer.models.load import load
-from trainer.models.registry import ADAPTERS, adapter_for
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.models.load import load
+from gritmill.trainer.models.registry import ADAPTERS, adapter_for
 
 
 @pytest.fixture

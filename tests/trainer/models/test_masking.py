@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.models.masking import Labels, Segment, Unfit, answer_labels
+from gritmill.trainer.models.masking import Labels, Segment, Unfit, answer_labels
 
 TALK = [Segment("Q1", False), Segment("a</s>", True), Segment("Q2", False), Segment("bc</s>", True)]
 IMAGE = [900, 901, 902]

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 from scene_questions import example, learn, say, scenes, score
 
-from schemas.boxes import Box
-from schemas.dialects import DIALECTS, PAD
-from trainer.data.examples import Bad
-from trainer.models.base import Asked
-from trainer.models.load import Loaded, load
-from trainer.models.masking import IGNORED
-from trainer.models.registry import adapter_for
-from trainer.models.save import save
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.dialects import DIALECTS, PAD
+from gritmill.trainer.data.examples import Bad
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.load import Loaded, load
+from gritmill.trainer.models.masking import IGNORED
+from gritmill.trainer.models.registry import adapter_for
+from gritmill.trainer.models.save import save
 
 FAMILIES = {"qwen2_vl": 14, "qwen2_5_vl": 14, "qwen3_vl": 16}
 """`model_type` -> side of a patch, as published."""

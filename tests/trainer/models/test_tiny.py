@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.sources.scenes import ScenesSource, draw
-from schemas.conversations import Conversation, Turn
-from schemas.dialects import DIALECTS
-from schemas.images import decode
-from trainer.data.examples import Example
-from trainer.models import tiny
-from trainer.models.base import Asked
-from trainer.models.load import load
+from gritmill.pipeline.sources.scenes import ScenesSource, draw
+from gritmill.schemas.conversations import Conversation, Turn
+from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.images import decode
+from gritmill.trainer.data.examples import Example
+from gritmill.trainer.models import tiny
+from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.load import load
 
 OPTIONS = tiny.TinyOptions(width=32, heads=2, vision_layers=1, layers=1)
 

@@ -6,12 +6,12 @@ import pytest
 import tiny_vlms
 from scene_questions import example, learn, say, scenes
 
-from schemas.errors import UserError
-from schemas.training import Lora, Train
-from trainer.models.load import load
-from trainer.models.save import save
-from trainer.models.tune import prepare, trainable
-from trainer.presets import fill
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Lora, Train
+from gritmill.trainer.models.load import load
+from gritmill.trainer.models.save import save
+from gritmill.trainer.models.tune import prepare, trainable
+from gritmill.trainer.presets import fill
 
 LORA = ("llava", "kosmos2", "paligemma", "smolvlm")
 

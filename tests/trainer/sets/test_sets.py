@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from schemas.training import Eval
-from trainer.sets import QuestionSet, load_sets
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.schemas.training import Eval
+from gritmill.trainer.sets import QuestionSet, load_sets
 
 SIZE = (640, 480)
 BOX = [64, 48, 128, 240]

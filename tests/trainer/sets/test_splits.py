@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from schemas.boxes import Box
-from schemas.errors import UserError
-from trainer.sets import Task
-from trainer.sets.splits import questions
+from gritmill.schemas.boxes import Box
+from gritmill.schemas.errors import UserError
+from gritmill.trainer.sets import Task
+from gritmill.trainer.sets.splits import questions
 
 DOG, OTHER, FIELD = (0.1, 0.2, 0.5, 0.9), (0.5, 0.2, 0.9, 0.9), (0.0, 0.5, 1.0, 1.0)
 

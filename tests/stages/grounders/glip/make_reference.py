@@ -30,8 +30,8 @@ import numpy as np
 import tiny_glip
 import torch
 
-from stages.grounders.glip.config import GLIP_L, GLIP_T, GLIP_T_A, Config
-from stages.grounders.glip.model import Glip
+from gritmill.stages.grounders.glip.config import GLIP_L, GLIP_T, GLIP_T_A, Config
+from gritmill.stages.grounders.glip.model import Glip
 
 HERE = Path(__file__).parent / "reference"
 FULL = {"glip_t": GLIP_T, "glip_t_a": GLIP_T_A, "glip_l": GLIP_L}

@@ -4,8 +4,8 @@ import pytest
 import tiny_glip
 import torch
 
-from schemas.errors import UserError
-from stages.grounders.glip.checkpoint import load
+from gritmill.schemas.errors import UserError
+from gritmill.stages.grounders.glip.checkpoint import load
 
 
 class Anything:

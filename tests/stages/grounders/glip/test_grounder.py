@@ -9,13 +9,13 @@ import tiny_glip
 import torch
 from PIL import Image
 
-from schemas.boxes import Box, iou
-from schemas.columns import Span
-from schemas.errors import UserError
-from stages.grounders.glip.detector import LONG, MAX_TOKENS, SHORT, canvas, scaled_size
-from stages.grounders.glip.grounder import GlipGrounder
-from stages.grounders.glip.head import Level
-from stages.registry import stage_class
+from gritmill.schemas.boxes import Box, iou
+from gritmill.schemas.columns import Span
+from gritmill.schemas.errors import UserError
+from gritmill.stages.grounders.glip.detector import LONG, MAX_TOKENS, SHORT, canvas, scaled_size
+from gritmill.stages.grounders.glip.grounder import GlipGrounder
+from gritmill.stages.grounders.glip.head import Level
+from gritmill.stages.registry import stage_class
 
 REFERENCE = Path(__file__).parent / "reference"
 

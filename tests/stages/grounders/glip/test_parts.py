@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from schemas import boxes as scalar
-from schemas.boxes import Box
-from stages.grounders.glip.anchors import anchor_centers, decoded
-from stages.grounders.glip.bert import LIMIT, clamped
-from stages.grounders.glip.deform import deform_conv, output_size
-from stages.grounders.glip.dyhead import as_stored
-from stages.grounders.glip.fusion import BiAttention
-from stages.grounders.glip.head import Level
-from stages.grounders.glip.post import MAX_IOU, detections, suppressed
+from gritmill.schemas import boxes as scalar
+from gritmill.schemas.boxes import Box
+from gritmill.stages.grounders.glip.anchors import anchor_centers, decoded
+from gritmill.stages.grounders.glip.bert import LIMIT, clamped
+from gritmill.stages.grounders.glip.deform import deform_conv, output_size
+from gritmill.stages.grounders.glip.dyhead import as_stored
+from gritmill.stages.grounders.glip.fusion import BiAttention
+from gritmill.stages.grounders.glip.head import Level
+from gritmill.stages.grounders.glip.post import MAX_IOU, detections, suppressed
 
 IMAGE = torch.arange(1.0, 13).reshape(1, 1, 3, 4)
 """

@@ -7,8 +7,8 @@ import pytest
 import tiny_glip
 import torch
 
-from stages.grounders.glip import config
-from stages.grounders.glip.model import Glip
+from gritmill.stages.grounders.glip import config
+from gritmill.stages.grounders.glip.model import Glip
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -1,0 +1,1 @@
+"""A dataset factory for grounded vision-language data."""

@@ -1,0 +1,1 @@
+"""What lies in a run or on this machine, told: why, status, compare, estimates, doctor."""

@@ -1,0 +1,1 @@
+"""Readers of formats that others defined, shared by sources, `convert` and evaluation."""

@@ -1,0 +1,1 @@
+"""What several stages share and no recipe names: loaders of models, stages within stages."""

@@ -1,0 +1,1 @@
+"""What several grounders share: detectors behind one interface, phrases, labels and English for them."""

@@ -1,0 +1,1 @@
+"""Boxes on which several grounders agree."""

@@ -1,0 +1,1 @@
+"""Closed-set detectors in ONNX files."""

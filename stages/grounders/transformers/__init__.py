@@ -1,0 +1,1 @@
+"""Zero-shot detectors of the transformers library."""
