@@ -1,9 +1,11 @@
 """The command line: `pipeline run recipes/grit.yaml` and what one wants to know around it."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from gritmill import version
 from gritmill.pipeline.commands.card import card
 from gritmill.pipeline.commands.compare import compare
 from gritmill.pipeline.commands.compare_grounders import compare_grounders
@@ -28,14 +30,33 @@ from gritmill.pipeline.commands.why import why
 from gritmill.pipeline.engine import terminal
 from gritmill.schemas.errors import UserError
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        terminal.echo(f"gritmill {version.version()}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="Images with captions in, grounded vision-language training data out.\n\n"
-    "Start with `pipeline run quickstart`, then look into recipes/grit.yaml.",
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Images with captions in, grounded vision-language training data out.
+
+    Start with `pipeline run quickstart`, then look into recipes/grit.yaml.
+    """
+
+
 app.command()(run)
 app.command()(train)
 app.command("eval")(evaluate)

@@ -52,17 +52,13 @@ def test_the_wheel_holds_what_the_checkout_does_and_nothing_else(wheel: Path) ->
         for path in (ROOT / folder).rglob("*")
         if path.suffix in (".py", ".txt", ".yaml", ".css", ".html", ".js", ".typed")
     }
-    inside = {"pipeline/cli.py", "prompts/abstract_nouns.txt", "recipes/grit.yaml", "__init__.py"}
+    inside = {"pipeline/cli.py", "prompts/abstract_nouns.txt", "recipes/grit.yaml", "__init__.py", "py.typed"}
     assert {f"gritmill/{name}" for name in inside} <= wanted
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
         [entry_points] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
-        assert archive.read(entry_points).decode().split() == [
-            "[console_scripts]",
-            "pipeline",
-            "=",
-            "gritmill.pipeline.cli:main",
-        ]
+        scripts = [f"{name} = gritmill.pipeline.cli:main" for name in ("gritmill", "pipeline")]
+        assert archive.read(entry_points).decode().splitlines() == ["[console_scripts]", *scripts]
         assert any(name.endswith("licenses/LICENSE") for name in archive.namelist())
     assert set(names) == wanted
     assert len(names) == len(wanted)

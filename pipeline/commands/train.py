@@ -23,7 +23,7 @@ def train(
     engine: Annotated[
         Engine,
         typer.Option(
-            help="`torch` trains in this process, or in those of `torchrun -m pipeline.cli train ...`; "
+            help="`torch` trains in this process, or in those of `torchrun -m gritmill train ...`; "
             "`ray` on a cluster."
         ),
     ] = Engine.torch,

@@ -166,12 +166,12 @@ def _row(text: str | Reject) -> dict[str, Any] | Reject:
     if isinstance(text, Reject):
         return text
     try:
-        return _columns(json.loads(text))
+        return columns_of(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
         return Reject("bad_record", ascii(" ".join(str(error).split()))[1:-1][:200])
 
 
-def _columns(record: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(record: Mapping[str, Any]) -> dict[str, Any]:
     key, captions = record.get("key", "-"), record.get("captions", [])
     metadata = record.get("metadata", "{}")
     texts = captions if isinstance(captions, list) else [None]

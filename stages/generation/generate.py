@@ -22,6 +22,7 @@ from gritmill.stages.base import Stage
 from gritmill.stages.generation.backends.base import Completion
 from gritmill.stages.generation.calls import Caller, Stopped
 from gritmill.stages.generation.estimate import Estimate
+from gritmill.stages.generation.loop import Loop
 from gritmill.stages.generation.request import ChatRequest, Message, Picture
 from gritmill.stages.generation.spending import OverBudgetError, Prices, Tokens
 from gritmill.stages.generation.store import ReplyStore, default_folder
@@ -74,7 +75,7 @@ class Generate(Stage):
     ~/.cache/gritmill/replies. On a cluster, a folder that all machines share."""
 
     _caller: Caller = PrivateAttr()
-    _runner: asyncio.Runner = PrivateAttr()
+    _loop: Loop = PrivateAttr()
 
     def problems(self) -> list[str]:
         found: list[str] = []
@@ -97,7 +98,7 @@ class Generate(Stage):
     def setup(self) -> None:
         self._caller = self.make_caller()
         # One loop for the life of the worker: connections and the pace outlast a batch.
-        self._runner = asyncio.Runner()
+        self._loop = Loop()
 
     def make_caller(self) -> Caller:
         """The backend with all that stands around it."""
@@ -109,7 +110,7 @@ class Generate(Stage):
         return 16
 
     def process(self, batch: Columns) -> Columns:
-        return {"reply": self._runner.run(self._replies(batch))}
+        return {"reply": self._loop.run(self._replies(batch))}
 
     async def _replies(self, batch: Columns) -> list[Reply | Reject]:
         self._caller.resume()

@@ -93,7 +93,7 @@ def throughput(calls: int, concurrency: int, latency: float, rounds: int) -> Non
                 begun = time.perf_counter()
                 made.process(batch)
                 ours.append(time.perf_counter() - begun)
-                made._runner.run(made._caller.backend.close())
+                made._loop.run(made._caller.backend.close())
             theirs.append(plain(url, calls, concurrency))
     print_table(
         f"{calls:,} calls, {concurrency} at once, answered after {latency:g} s",
