@@ -7,9 +7,8 @@ from heapq import nsmallest
 from itertools import chain, islice, zip_longest
 from typing import BinaryIO, NamedTuple
 
-from gritmill.pipeline.output.formats import EXTENSIONS
+from gritmill.pipeline.storage.samples import Place, samples
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.storage.tars import Member, members
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
 from gritmill.schemas.licences import forbids_changes
@@ -29,7 +28,7 @@ class Sample(NamedTuple):
 class _Candidate(NamedTuple):
     rank: tuple[bool, bytes]
     record: Record
-    image: Member
+    image: Place
 
 
 def choose(output: Store, shards: Iterable[str], count: int) -> list[Sample]:
@@ -68,27 +67,21 @@ def stated(record: Record, name: str) -> str:
 
 def _read(output: Store, shard: str, candidate: _Candidate) -> Sample:
     with output.open(shard) as file:
-        file.seek(candidate.image.offset)
-        return Sample(candidate.record, file.read(candidate.image.size))
+        return Sample(candidate.record, candidate.image.read(file))
 
 
 def _best_of_each_image(file: BinaryIO) -> Iterable[_Candidate]:
-    """The image comes before the record, as `pipeline/output/webdataset.py` writes them."""
     best: dict[str, _Candidate] = {}
-    image = None
-    for member in members(file):
-        extension = member.name.rpartition(".")[2]
-        if extension in EXTENSIONS.values():
-            image = member
-        elif extension == "json" and image:
-            file.seek(member.offset)
-            record = json.loads(file.read(member.size))
-            if not forbids_changes(stated(record, "license")):
-                is_odd = not 1 <= len(expressions(record)) <= MOST_EXPRESSIONS
-                new = _Candidate((is_odd, _digest(record["key"])), record, image)
-                old = best.setdefault(record["image_id"], new)
-                if new.rank < old.rank:
-                    best[record["image_id"]] = new
+    for sample in samples(file):
+        if not sample.record.size or not sample.image.size:
+            continue
+        record = json.loads(sample.record.read(file))
+        if not forbids_changes(stated(record, "license")):
+            is_odd = not 1 <= len(expressions(record)) <= MOST_EXPRESSIONS
+            new = _Candidate((is_odd, _digest(record["key"])), record, sample.image)
+            old = best.setdefault(record["image_id"], new)
+            if new.rank < old.rank:
+                best[record["image_id"]] = new
     return best.values()
 
 

@@ -16,8 +16,8 @@ from gritmill.pipeline.engine.recorded_stages import recorded_stage, stage_entry
 from gritmill.pipeline.output.scores import scores_in
 from gritmill.pipeline.stats.measure import Stats
 from gritmill.pipeline.stats.read import finished_files
+from gritmill.pipeline.storage.samples import IMAGES, samples
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.storage.tars import members
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import public
 from gritmill.schemas.recipe import Card
@@ -118,12 +118,13 @@ def gather(output: Store, stats: Stats, card: Card | None) -> Facts:
 
 
 def _image_extensions(output: Store, files: Iterable[str]) -> tuple[str, ...]:
-    """Read off the first member of the first shard of every split."""
-    found = set()
+    """Read off the first sample of the first shard of every split."""
+    found: set[str] = set()
     for name in files:
         if re.search(r"-00000-of-\d+\.tar$", name):
             with output.open(name) as file:
-                found |= {member.name.rpartition(".")[2] for member in islice(members(file), 1)}
+                for sample in islice(samples(file), 1):
+                    found |= IMAGES & sample.members.keys()
     return tuple(sorted(found))
 
 

@@ -10,10 +10,9 @@ from gritmill.pipeline.convert.sample import Losses, Sample, Unusable
 from gritmill.pipeline.sources.captions import MAX_CAPTION
 from gritmill.pipeline.sources.images import MAX_BYTES
 from gritmill.pipeline.storage import files
-from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.pipeline.storage.samples import IMAGES, sample_name, samples
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.pipeline.verify.locate import find_shards
-from gritmill.pipeline.verify.sample import IMAGES
-from gritmill.pipeline.verify.shard import key_and_extension
 from gritmill.schemas.columns import ImageRef
 from gritmill.schemas.errors import UserError
 
@@ -90,27 +89,17 @@ def find_tars(path: str) -> list[str]:
 
 
 def in_tar(tar: str) -> Iterator[Files]:
-    """The samples of a tar: neighbours of one name, as webdataset groups them."""
-    current: Files | None = None
+    """The samples of a tar."""
     with files.open_binary(tar) as file:
-        for member in members(file):
-            stem, extension = key_and_extension(member.name)
-            if not stem:
-                continue
-            if current is None or stem != current.stem or extension in current.members:
-                if current is not None:
-                    yield current
-                current = Files(stem, {})
-            current.members[extension] = ImageRef(tar, member.offset, member.size)
-    if current is not None:
-        yield current
+        for stem, members in samples(file):
+            yield Files(stem, {name: ImageRef(tar, *place) for name, place in members.items()})
 
 
 def loose(folder: str) -> Iterator[Files]:
     """The samples of a folder of files, by name; the names of all files are in memory."""
     found: dict[str, Files] = {}
     for name, file in files.walk(folder).items():
-        stem, extension = key_and_extension(name)
+        stem, extension = sample_name(name)
         if stem:
             each = found.setdefault(stem, Files(posixpath.basename(stem), {}))
             each.members[extension] = ImageRef(file.uri, 0, file.size)

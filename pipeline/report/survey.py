@@ -9,19 +9,18 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from gritmill.pipeline.output.formats import EXTENSIONS
 from gritmill.pipeline.report.choice import Choice, Lottery
 from gritmill.pipeline.stats import Stats
 from gritmill.pipeline.stats.measure import measure
 from gritmill.pipeline.stats.read import Read, finished_files
+from gritmill.pipeline.storage.samples import samples
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas.columns import ImageRef
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.records import Record, Region
 
 _BATCH = 1_000
-_IMAGES = set(EXTENSIONS.values())
 AREA_BINS = 5
 """For each power of ten."""
 SCORE_BINS = 20
@@ -104,16 +103,10 @@ def _placed(folder: Store) -> Iterator[Placed]:
 
 
 def _in_tar(folder: Store, name: str) -> Iterable[Placed]:
-    """The image comes before the record, as `pipeline/output/webdataset.py` writes them."""
-    image = ImageRef("", 0, 0)
     with folder.open(name) as file:
-        for member in members(file):
-            extension = member.name.rpartition(".")[2]
-            if extension in _IMAGES:
-                image = ImageRef(folder.url(name), member.offset, member.size)
-            elif extension == "json":
-                file.seek(member.offset)
-                yield Placed(json.loads(file.read(member.size)), image)
+        for sample in samples(file):
+            if sample.record.size:
+                yield Placed(json.loads(sample.record.read(file)), ImageRef(folder.url(name), *sample.image))
 
 
 def _in_parquet(folder: Store, name: str) -> Iterable[Placed]:

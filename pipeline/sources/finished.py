@@ -19,7 +19,8 @@ from gritmill.pipeline.sources.keys import safe_key
 from gritmill.pipeline.sources.webdataset import MAX_JSON, WebdatasetSource
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.member_names import member_stem
-from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.pipeline.storage.samples import samples
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas import conversations
 from gritmill.schemas.columns import BoxCheck, Check, Columns, GroundedBox, Reject, Span
 from gritmill.schemas.conversations import Conversation
@@ -146,10 +147,9 @@ def _kinds(uri: str) -> set[Kind]:
 def _records(uri: str) -> Iterator[Mapping[str, Any]]:
     with files.open_binary(uri) as file:
         try:
-            for member in members(file):
-                if member.name.endswith(".json") and member.size <= MAX_JSON:
-                    file.seek(member.offset)
-                    record = json_object(file.read(member.size))
+            for sample in samples(file):
+                if 0 < sample.record.size <= MAX_JSON:
+                    record = json_object(sample.record.read(file))
                     if not isinstance(record, Reject):
                         yield record
         except BrokenArchive:

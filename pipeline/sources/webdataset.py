@@ -19,7 +19,8 @@ from gritmill.pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Sam
 from gritmill.pipeline.sources.keys import safe_key
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.files import File
-from gritmill.pipeline.storage.tars import BrokenArchive, Member, members
+from gritmill.pipeline.storage.samples import Place, sample_name
+from gritmill.pipeline.storage.tars import BrokenArchive, members
 from gritmill.schemas.columns import Columns, ImageRef, Reject
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import without_secrets
@@ -133,25 +134,25 @@ class WebdatasetSource(CaptionedSource):
         with files.open_binary(uri) as file:
             try:
                 for member in members(file):
-                    name, extension = _split(member.name)
-                    if not name or not extension:
+                    name, extension = sample_name(member.name)
+                    if not name:
                         continue
                     if name not in latest or extension in latest[name].members:
                         latest[name] = _Sample()
                         found.append((name, latest[name]))
-                    latest[name].members[extension] = member
-                    if extension in wanted and member.size <= _limit(extension):
-                        file.seek(member.offset)
-                        latest[name].texts[extension] = file.read(member.size)
+                    place = Place(member.offset, member.size)
+                    latest[name].members[extension] = place
+                    if extension in wanted and place.size <= _limit(extension):
+                        latest[name].texts[extension] = place.read(file)
             except BrokenArchive as error:
                 return found, str(error)
         return found, ""
 
     def _image(self, sample: "_Sample", uri: str) -> ImageRef | Reject:
         for extension in self.images:
-            member = sample.members.get(extension)
-            if member:
-                return ImageRef(uri, member.offset, member.size) if member.size else Reject("empty_image")
+            place = sample.members.get(extension)
+            if place:
+                return ImageRef(uri, *place) if place.size else Reject("empty_image")
         return Reject("missing_image")
 
     def _texts(
@@ -184,7 +185,7 @@ class _Sample:
     """The members of one sample by extension, and the contents of those that hold text."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, Place] = {}
         self.texts: dict[str, bytes] = {}
 
     def text(self, extension: str) -> str | Reject:
@@ -226,16 +227,6 @@ class _Table:
                 f"{self.uri}, which lies beside a tar, cannot be read: {error}. Mend it or move it away."
             ) from error
         return {row["key"]: row for row in rows if isinstance(row.get("key"), str)}
-
-
-def _split(member: str) -> tuple[str, str]:
-    """`"./a/000.seg.png"` -> `("a/000", "seg.png")`, at the first dot of the base name as webdataset
-    does; two empty texts for what is no member of a sample."""
-    folder, slash, base = member.removeprefix("./").rpartition("/")
-    stem, _, extension = base.partition(".")
-    if not stem or not extension or stem.startswith("__"):
-        return "", ""
-    return folder + slash + stem, extension.lower()
 
 
 def _image_id(metadata: dict[str, Any] | Reject) -> str | None:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from gritmill.pipeline.engine.finish import REPORT, STATS, SUMS
-from gritmill.pipeline.output.formats import EXTENSIONS
 from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.pipeline.storage.samples import samples
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.storage.tars import BrokenArchive, members
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.records import Record
 
@@ -69,20 +69,12 @@ def read_samples(folder: Store) -> Iterator[Read]:
 
 
 def _in_tar(folder: Store, name: str) -> Iterator[Read]:
-    """The image comes before the record, as `pipeline/output/webdataset.py` writes them."""
-    image = None
     with folder.open(name) as file:
-        for member in members(file):
-            extension = member.name.rpartition(".")[2]
-            if extension not in (*EXTENSIONS.values(), "json"):
-                continue
-            file.seek(member.offset)
-            data = file.read(member.size)
-            if extension == "json":
-                yield Read(json.loads(data), image)
-                image = None
-            else:
-                image = hashlib.blake2b(data, digest_size=8).digest()
+        for sample in samples(file):
+            if sample.record.size:
+                image = sample.image.read(file)
+                digest = hashlib.blake2b(image, digest_size=8).digest() if image else None
+                yield Read(json.loads(sample.record.read(file)), digest)
 
 
 def _in_parquet(folder: Store, name: str) -> Iterator[Read]:

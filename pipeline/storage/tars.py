@@ -8,6 +8,8 @@ from typing import BinaryIO, NamedTuple
 
 from gritmill.schemas.errors import UserError
 
+MAX_HEADER = 2**20
+"""Bytes of a long name or a pax header; more is taken for damage."""
 _BLOCK = 512
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _OCTAL = re.compile(rb"[0-7]+[\0 ]*").fullmatch
@@ -23,6 +25,41 @@ class Member(NamedTuple):
 
 class BrokenArchive(Exception):
     """The archive ends early or is damaged; what came before is good."""
+
+
+class StrictTarInfo(tarfile.TarInfo):
+    """Makes `tarfile` say what it otherwise takes for the end of the archive: damage and cut-off files.
+
+    Whatever is wrong with a header is a `tarfile.ReadError`.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "StrictTarInfo":
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in (b"x", b"g", b"L", b"K") and not 0 <= info.size <= MAX_HEADER:
+            raise tarfile.ReadError(f"an extended header of {info.size} bytes")
+        return info
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "StrictTarInfo":
+        try:
+            info = super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the two blocks of zeros
+            raise
+        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError("the file ends without an end mark") from error
+        except (tarfile.HeaderError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+            raise tarfile.ReadError(str(error)) from error
+        if info.size < 0:  # Python < 3.11.14 follows it backwards, for ever
+            raise tarfile.ReadError("a negative size")
+        return info
+
+
+def headers(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Everything in a tar, in order; `tarfile` itself would keep every header of the archive."""
+    while (info := tar.next()) is not None:
+        tar.members = []  # type: ignore[attr-defined]
+        yield info
 
 
 def _plain_file(file: BinaryIO, offset: int) -> tuple[str, int] | None:
@@ -65,19 +102,13 @@ def members(file: BinaryIO) -> Iterator[Member]:
     file.seek(end)
     try:
         # The encoding must not depend on the machine's locale.
-        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
-            for member in tar:
-                # Python < 3.11.14 follows a negative size backwards, for ever.
-                if member.offset < end or member.size < 0:
-                    raise BrokenArchive(f"the header at byte {member.offset} is damaged")
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", tarinfo=StrictTarInfo) as tar:
+            for member in headers(tar):
+                if not member.isreg() or member.issparse():
+                    continue
                 end = member.offset_data + member.size
-                if end > size and member.isreg():
+                if end > size:
                     raise BrokenArchive(f"a member ends at byte {end} of {size}")
-                if member.isreg() and not member.issparse():
-                    yield Member(member.name, member.offset_data, member.size)
-            # tarfile takes any end for the end; a whole archive has a block of zeros there.
-            file.seek(tar.offset)
-            if file.read(_BLOCK) != bytes(_BLOCK):
-                raise BrokenArchive(f"no header and no end of the archive at byte {tar.offset} of {size}")
-    except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+                yield Member(member.name, member.offset_data, member.size)
+    except tarfile.TarError as error:
         raise BrokenArchive(f"damaged after byte {end} of {size}: {error}") from error

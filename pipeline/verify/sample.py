@@ -7,16 +7,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from gritmill.pipeline.storage.samples import IMAGES, TEXTS
 from gritmill.pipeline.verify.fields import field_mistakes, is_ours
 from gritmill.pipeline.verify.talk import talk_mistakes
 from gritmill.schemas.boxes import intersection
 from gritmill.schemas.images import ImageTooLarge, decode, open_header
 from gritmill.schemas.masks import Mask
 from gritmill.schemas.records import Region
-
-IMAGES = frozenset(["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm"])
-"""Last extensions of members that are decoded: `jpg`, `mask.png`."""
-TEXTS = frozenset(["txt", "text", "caption"])
 
 
 class Problem(NamedTuple):

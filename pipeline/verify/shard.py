@@ -10,14 +10,15 @@ from typing import NamedTuple
 import fsspec
 
 from gritmill.pipeline.storage.checksums import HashingFile
+from gritmill.pipeline.storage.samples import IMAGES, TEXTS, split_name
+from gritmill.pipeline.storage.tars import StrictTarInfo, headers
 from gritmill.pipeline.verify.findings import Findings, MemberSet, ShardReport
 from gritmill.pipeline.verify.leakage import split_of
-from gritmill.pipeline.verify.sample import IMAGES, TEXTS, Problem, SampleCheck
+from gritmill.pipeline.verify.sample import Problem, SampleCheck
 
 MAX_IMAGE = 256 << 20
 MAX_TEXT = 16 << 20
 """Larger members, in bytes, are not read into memory."""
-MAX_EXTENDED_HEADER = 1 << 20
 MAX_MEMBER_SETS = 64
 _CHUNK = 1 << 20
 
@@ -59,31 +60,12 @@ def check_shard(task: Task) -> ShardReport:
     return report
 
 
-class _StrictTarInfo(tarfile.TarInfo):
-    """Makes `tarfile` say what it otherwise takes for the end of the archive: damage and cut-off files."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_StrictTarInfo":
-        try:
-            info = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            raise
-        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
-            raise tarfile.ReadError("the file ends without an end mark") from error
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from error
-        if info.size < 0:
-            raise tarfile.ReadError("a negative size")
-        if info.type in (b"x", b"g", b"L", b"K") and info.size > MAX_EXTENDED_HEADER:
-            raise tarfile.ReadError(f"an extended header of {info.size} bytes")
-        return info
-
-
 def _check_tar(file: HashingFile, report: ShardReport, add: Callable[[str, str, str], None]) -> None:
+    # Not by `members`, which knows the regular files alone and seeks: here every byte passes the checksum.
     seen: set[bytes] = set()
     sample: SampleCheck | None = None
-    with tarfile.open(fileobj=file, mode="r|*", tarinfo=_StrictTarInfo) as tar:
-        for info in _members(tar):
+    with tarfile.open(fileobj=file, mode="r|*", tarinfo=StrictTarInfo) as tar:
+        for info in headers(tar):
             if info.isdir():
                 continue
             if info.name.startswith("/") or ".." in info.name.split("/"):
@@ -91,7 +73,7 @@ def _check_tar(file: HashingFile, report: ShardReport, add: Callable[[str, str, 
             if not info.isreg():
                 add("not_a_file", "", info.name)
                 continue
-            key, extension = key_and_extension(info.name)
+            key, extension = split_name(info.name)
             if not key:
                 add("no_extension", "", info.name)
                 continue
@@ -118,23 +100,6 @@ def _check_tar(file: HashingFile, report: ShardReport, add: Callable[[str, str, 
             add("after_end", "", "two tars glued together, perhaps")
 
 
-def key_and_extension(name: str) -> tuple[str, str]:
-    """A member's name as webdataset and `datasets` take it apart, at the first dot behind the last slash.
-
-    An empty key stands for a name that they skip.
-
-    >>> key_and_extension("v1.0/00017.seg.PNG")
-    ('v1.0/00017', 'seg.png')
-    """
-    folder, slash, base = name.rpartition("/")
-    folder += slash
-    stem, dot, extension = base.partition(".")
-    if not dot or (not stem and "." in folder):
-        return "", ""
-    key = folder + stem
-    return (key, extension.lower()) if key else ("", "")
-
-
 def _finish(sample: SampleCheck, report: ShardReport, add: Callable[[str, str, str], None]) -> None:
     for problem in sample.finish():
         add(problem.kind, sample.key, problem.message)
@@ -152,18 +117,6 @@ def _finish(sample: SampleCheck, report: ShardReport, add: Callable[[str, str, s
         report.member_sets[members] = MemberSet(1, report.shard, sample.key)
     else:
         add("member_set", sample.key, f"more than {MAX_MEMBER_SETS} different sets in this shard")
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while True:
-        try:
-            info = tar.next()
-        except (ValueError, OverflowError) as error:  # a number in an extended header that is none
-            raise tarfile.ReadError(str(error)) from error
-        if info is None:
-            return
-        tar.members = []  # type: ignore[attr-defined]  # or tarfile keeps every header of the shard
-        yield info
 
 
 def _check_member(

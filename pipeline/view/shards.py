@@ -9,22 +9,14 @@ from gritmill.pipeline.gallery import Entry
 from gritmill.pipeline.sources.captions import MAX_CAPTION
 from gritmill.pipeline.sources.images import MAX_BYTES
 from gritmill.pipeline.storage import files
-from gritmill.pipeline.storage.tars import BrokenArchive, Member, members
-from gritmill.pipeline.verify.sample import IMAGES, TEXTS
-from gritmill.pipeline.verify.shard import key_and_extension
+from gritmill.pipeline.storage.samples import NOWHERE, Place, samples
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.pipeline.view.listing import Samples, unreadable
 from gritmill.pipeline.view.records import entry_of, measured_size, told_size
 from gritmill.schemas.errors import UserError
 
 MAX_RECORD = 2**20
 """Largest record that is shown, in bytes; a page has two dozen of them."""
-
-
-class Place(NamedTuple):
-    """`size` bytes at `offset` of the shard; a member that is not there has size 0."""
-
-    offset: int
-    size: int
 
 
 class ShardRow(NamedTuple):
@@ -35,9 +27,6 @@ class ShardRow(NamedTuple):
     image: Place
     record: Place
     caption: Place
-
-
-NOWHERE = Place(0, 0)
 
 
 class ShardSamples(Samples[ShardRow]):
@@ -57,7 +46,10 @@ class ShardSamples(Samples[ShardRow]):
         for number, shard in enumerate(self.shards):
             try:
                 with files.open_binary(shard) as file:
-                    yield from _rows(number, members(file))
+                    for sample in samples(file):
+                        row = ShardRow(sample.stem, number, sample.image, sample.record, sample.text)
+                        if row[2:] != (NOWHERE,) * 3:
+                            yield row
             except (BrokenArchive, UserError, OSError) as error:
                 self._damage.append(f"{posixpath.basename(shard)}: {error}")
 
@@ -100,39 +92,3 @@ class ShardSamples(Samples[ShardRow]):
 
     def _read(self, row: ShardRow, place: Place) -> bytes:
         return files.read_range(self.shards[row.shard], *place)
-
-
-def _rows(shard: int, found: Iterator[Member]) -> Iterator[ShardRow]:
-    """Neighbouring members of one name are a sample, as webdataset has it; the first image counts."""
-    key, places = "", dict[str, Place]()
-
-    def row() -> ShardRow:
-        image, record, caption = (places.get(kind, NOWHERE) for kind in ("image", "record", "caption"))
-        return ShardRow(key, shard, image, record, caption)
-
-    try:
-        for member in found:
-            name, extension = key_and_extension(member.name)
-            kind = _kind(extension)
-            if not name or not kind:
-                continue
-            if name != key:
-                if places:
-                    yield row()
-                key, places = name, {}
-            places.setdefault(kind, Place(member.offset, member.size))
-    except BrokenArchive:
-        if places:
-            yield row()
-        raise
-    if places:
-        yield row()
-
-
-def _kind(extension: str) -> str:
-    """`jpg` -> `image`, `json` -> `record`, `txt` -> `caption`; empty for what is not shown."""
-    if extension == "json":
-        return "record"
-    if extension in TEXTS:
-        return "caption"
-    return "image" if extension in IMAGES else ""

@@ -17,7 +17,6 @@ from PIL import Image
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.storage.checksums import format_sums
 from gritmill.pipeline.verify import KINDS, render, verify
-from gritmill.pipeline.verify.shard import key_and_extension
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import GroundedBox, ImageRef, Span
 from gritmill.schemas.conversations import Conversation, Phrase, Turn, to_json
@@ -270,28 +269,6 @@ def test_whatever_the_bytes_there_is_a_report(tmp_path, changes):
         content[place] = value
     (tmp_path / "x.tar").write_bytes(content)
     assert set(found(tmp_path)) <= set(KINDS)
-
-
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("a.jpg", ("a", "jpg")),
-        ("v1.0/a.seg.PNG", ("v1.0/a", "seg.png")),
-        ("./a.b", ("./a", "b")),
-        ("a/.b", ("a/", "b")),
-        ("/.b", ("/", "b")),
-        ("README", ("", "")),
-        (".hidden", ("", "")),
-        ("v1.0/.hidden", ("", "")),
-        ("v1.0/a", ("", "")),
-    ],
-)
-def test_names_are_taken_apart_as_webdataset_does(name, parts):
-    from webdataset.tariterators import base_plus_ext
-
-    key, extension = base_plus_ext(name)
-    assert (key or "", (extension or "").lower()) == parts
-    assert key_and_extension(name) == parts
 
 
 def noise(seed):

@@ -20,15 +20,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gritmill.pipeline.storage.samples import NOWHERE, samples
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.trainer.data import files
 from gritmill.trainer.data.files import File
 from gritmill.trainer.data.reading import MAX_RECORD, BadSample, boxes_of, image_id_of, key_of, to_record
-from gritmill.trainer.data.tars import BrokenArchive, samples
 
 log = logging.getLogger(__name__)
 
 FOLDER = ".index"
-FORM = "1"
+FORM = "2"
 """To be raised with every change of what an index holds."""
 
 SCHEMA = pa.schema(
@@ -80,11 +81,13 @@ def build(shard: File) -> tuple[pa.Table, bool]:
     is_whole = True
     with files.open_to_read_on(shard.url) as file:
         try:
-            for stem, image, record in samples(file):
+            for sample in samples(file):
+                stem, image, record = sample.stem, sample.image, sample.record
+                if image == record == NOWHERE:
+                    continue
                 key, image_id, boxes = stem, stem, 0
                 if 0 < record.size <= MAX_RECORD:
-                    file.seek(record.offset)
-                    key, image_id, boxes = _facts(file.read(record.size), stem)
+                    key, image_id, boxes = _facts(record.read(file), stem)
                 rows.append((key, image_id, boxes, *image, *record))
         except BrokenArchive as error:
             log.warning("%s is damaged: %s; %d samples of it are used", shard.url, error, len(rows))

@@ -15,12 +15,13 @@ from typing import NamedTuple
 
 from torch.utils.data import IterableDataset, get_worker_info
 
+from gritmill.pipeline.storage.samples import NOWHERE, samples
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data import files
 from gritmill.trainer.data.examples import Bad, Example
 from gritmill.trainer.data.order import interleaved
 from gritmill.trainer.data.reading import MAX_IMAGE, MAX_RECORD, to_example
-from gritmill.trainer.data.tars import BrokenArchive, Place, samples
 
 log = logging.getLogger(__name__)
 
@@ -109,17 +110,15 @@ class StreamingMixture(IterableDataset):
 
 def _read(shard: str) -> Iterator[_Raw | Bad]:
     with files.open_to_read_on(shard) as file:
-
-        def content(place: Place) -> bytes:
-            file.seek(place.offset)
-            return file.read(place.size)
-
         try:
-            for stem, image, record in samples(file):
+            for sample in samples(file):
+                stem, image, record = sample.stem, sample.image, sample.record
+                if image == record == NOWHERE:
+                    continue
                 if image.size > MAX_IMAGE or record.size > MAX_RECORD:
                     yield Bad(stem, f"{image.size} and {record.size} bytes are too many")
                 else:
-                    yield _Raw(stem, content(image), content(record))
+                    yield _Raw(stem, image.read(file), record.read(file))
         except BrokenArchive as error:
             log.warning("%s is damaged: %s; its samples up to there are used", shard, error)
 

@@ -150,7 +150,7 @@ def test_a_damaged_shard_shows_what_is_whole_and_says_so(write_shard):
     broken, whole = write_shard(*records), write_shard(record("9", "a cat"), name="00001.tar")
     broken.write_bytes(broken.read_bytes()[:7000])
     samples = grown(broken, whole)
-    assert [row.key for row in samples.rows] == ["0", "1", "2", "9"]
+    assert [row.key for row in samples.rows] == ["0", "1", "9"]
     assert len(samples.notes) == 1 and samples.notes[0].startswith("00000.tar: ")
 
 
