@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from gritmill.pipeline.engine.finish import REPORT, SUMS
+from gritmill.pipeline.engine.finish import REPORT
 from gritmill.pipeline.engine.recipes import missing_packages, record
 from gritmill.pipeline.engine.run_files import RunFiles
 from gritmill.pipeline.inspect.compare import model_directory
 from gritmill.pipeline.output.scores import put_scores
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.training import Eval

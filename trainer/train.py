@@ -162,14 +162,13 @@ def fit(
 
 def training_samples(options: Train, dataset: str, global_batch: int, arguments: Any) -> Samples:
     """Opens the dataset and those of `mix`. Raises `UserError` where there are none."""
-    from gritmill.trainer.data import files
     from gritmill.trainer.data.order import TrainingOrder
-    from gritmill.trainer.data.shards import Mixture, open_split, split_shards
+    from gritmill.trainer.data.shards import Mixture, checksums, open_split, split_shards
     from gritmill.trainer.data.streaming import StreamingMixture, StreamingShards
 
     weights = {dataset: 1.0, **options.mix}
     shards = {folder: split_shards(folder, "train") for folder in weights}
-    checksums = {folder: files.checksums(paths) for folder, paths in shards.items()}
+    sums = {folder: checksums(paths) for folder, paths in shards.items()}
     if options.streaming:
         if options.max_steps is None:
             raise UserError("train.streaming: a stream has no end; set train.max_steps")
@@ -178,7 +177,7 @@ def training_samples(options: Train, dataset: str, global_batch: int, arguments:
         place = (options.seed, arguments.process_index, arguments.world_size)
         streams = [StreamingShards(paths, *place) for paths in shards.values()]
         stream = StreamingMixture(streams, list(weights.values()))
-        return Samples(stream, None, options.max_steps, checksums)
+        return Samples(stream, None, options.max_steps, sums)
     datasets = [open_split(folder, "train") for folder in weights]
     total = options.epochs * len(datasets[0]) * sum(weights.values())
     steps = options.max_steps or max(1, math.ceil(total / global_batch))
@@ -190,7 +189,7 @@ def training_samples(options: Train, dataset: str, global_batch: int, arguments:
         options.curriculum,
         options.seed,
     )
-    return Samples(Mixture(datasets), order, steps, checksums)
+    return Samples(Mixture(datasets), order, steps, sums)
 
 
 def load_model(options: Train, samples: Samples) -> tuple[Any, Adapter, str]:

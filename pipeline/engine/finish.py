@@ -18,11 +18,10 @@ from gritmill.pipeline.engine.write_shard import fragment, shard_path
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.output.scores import scores_in
 from gritmill.pipeline.output.shards import Shard
-from gritmill.pipeline.storage.checksums import HashingFile, format_sums
+from gritmill.pipeline.storage.checksums import SUMS, HashingFile, format_sums
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.public import public
 
-SUMS = "SHA256SUMS"
 STATS = "stats.json"
 REPORT = "report.md"
 SOURCE = "source.sha256"

@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from gritmill.pipeline.engine.finish import SOURCE, STATS, SUMS
+from gritmill.pipeline.engine.finish import SOURCE, STATS
 from gritmill.pipeline.engine.recipes import RECORDED, Job, record
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 

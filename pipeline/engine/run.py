@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gritmill.pipeline.engine.finish import SUMS, drop_stale, finish, is_written
+from gritmill.pipeline.engine.finish import drop_stale, finish, is_written
 from gritmill.pipeline.engine.last_run import remember
 from gritmill.pipeline.engine.ledger import Ledger
 from gritmill.pipeline.engine.owner import claim, other_dataset
@@ -25,6 +25,7 @@ from gritmill.pipeline.engine.sketches import Decisions, StoredSketches, read_sh
 from gritmill.pipeline.engine.tasks import PIECE, Task
 from gritmill.pipeline.engine.worker import Worker
 from gritmill.pipeline.output.shards import Shard, list_shards
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.lock import locked
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import yaml
 
 from gritmill.pipeline.card import CARD, CROISSANT, PICTURES, is_picture
-from gritmill.pipeline.engine.finish import REPORT, STATS, SUMS
+from gritmill.pipeline.engine.finish import REPORT, STATS
 from gritmill.pipeline.engine.recipes import RECORDED, record
 from gritmill.pipeline.engine.run_files import RunFiles
 from gritmill.pipeline.output.formats import FORMATS
-from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.pipeline.storage.checksums import SUMS, parse_sums
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import public

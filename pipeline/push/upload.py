@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gritmill.pipeline.engine.finish import SUMS
 from gritmill.pipeline.push.checks import Say
 from gritmill.pipeline.push.files import LocalFile, batches, is_ours, size_text
 from gritmill.pipeline.push.remote import Remote
 from gritmill.pipeline.push.trouble import status_of
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 

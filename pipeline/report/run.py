@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gritmill.pipeline.engine.finish import STATS, SUMS
+from gritmill.pipeline.engine.finish import STATS
 from gritmill.pipeline.engine.last_run import last_run
 from gritmill.pipeline.engine.plan import Layout
 from gritmill.pipeline.engine.receipts import Total
@@ -15,6 +15,7 @@ from gritmill.pipeline.engine.run import work_directory
 from gritmill.pipeline.engine.yaml_lines import load as load_yaml
 from gritmill.pipeline.inspect.compare import model_directory
 from gritmill.pipeline.inspect.status import status
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import without_secrets

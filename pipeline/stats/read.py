@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from gritmill.pipeline.engine.finish import REPORT, STATS, SUMS
-from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.pipeline.engine.finish import REPORT, STATS
+from gritmill.pipeline.storage.checksums import SUMS, parse_sums
 from gritmill.pipeline.storage.samples import samples
 from gritmill.pipeline.storage.store import Store
 from gritmill.pipeline.storage.tars import BrokenArchive

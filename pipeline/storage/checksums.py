@@ -2,8 +2,17 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
-from typing import BinaryIO
+import posixpath
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import BinaryIO, NamedTuple
+
+from gritmill.pipeline.storage import files
+
+SUMS = "SHA256SUMS"
+"""Of a folder: a dataset that has one is finished."""
+MAX_SUMS = 2**30
+"""Largest that is read, in bytes."""
 
 
 class HashingFile(io.RawIOBase, BinaryIO):
@@ -61,3 +70,36 @@ def parse_sums(content: bytes) -> dict[str, str]:
         if len(digest) == 64 and path[:1] in (" ", "*"):
             sums[path[1:].removeprefix("./")] = digest.lower()
     return sums
+
+
+def read_sums(folder: str) -> dict[str, str] | None:
+    """{path: SHA-256} of all that the `SHA256SUMS` of a folder lists; None if it cannot be had."""
+    try:
+        return parse_sums(files.read(posixpath.join(folder, SUMS), MAX_SUMS))
+    except OSError:
+        return None
+
+
+class Listed(NamedTuple):
+    """What a `SHA256SUMS` says of a file.
+
+    >>> Listed("data/train-00000-of-00008.tar", "5f70bf18a086...")
+    """
+
+    path: str
+    """Below the folder of the `SHA256SUMS`."""
+    sha256: str
+    """Empty if it lists other files only."""
+
+
+def listed(uris: Iterable[str]) -> dict[str, Listed | None]:
+    """What the `SHA256SUMS` above a file's folder, or in it, says of the file; None if there is neither."""
+    sums_of = cache(read_sums)
+    found: dict[str, Listed | None] = {}
+    for uri in uris:
+        folder, name = posixpath.split(uri)
+        above, base = posixpath.split(folder)
+        places = [(sums_of(above), f"{base}/{name}"), (sums_of(folder), name)]
+        there = [Listed(path, sums.get(path, "")) for sums, path in places if sums is not None]
+        found[uri] = max(there, key=lambda each: bool(each.sha256), default=None)
+    return found

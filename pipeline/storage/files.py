@@ -19,6 +19,8 @@ import fsspec
 
 from gritmill.schemas.errors import UserError
 
+READ_AHEAD = 8 * 2**20
+"""Bytes that are asked for at once of a remote file, which is mostly read forwards."""
 MAX_BRACES = 1_000_000
 """Most names that one pattern with braces may stand for."""
 
@@ -62,7 +64,8 @@ def open_binary(uri: str) -> BinaryIO:
     fs, path = _filesystem(uri)
     with _fetching(uri):
         # fsspec's own files lack part of the interface, such as a limit on the length of a line.
-        return io.BufferedReader(fs.open(path, "rb"), 2**16)
+        file = fs.open(path, "rb", block_size=READ_AHEAD, cache_type="readahead")
+        return io.BufferedReader(file, 2**16)
 
 
 def read(uri: str, limit: int) -> bytes:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 
+from gritmill.pipeline.storage.checksums import listed
 from gritmill.pipeline.verify.findings import Findings, MemberSet, Report, ShardReport
 from gritmill.pipeline.verify.leakage import ImagesSeen, leaks, split_of
 from gritmill.pipeline.verify.locate import (
     exists,
-    expected_checksums,
     find_shards,
     is_shard,
     listed_files,
@@ -33,8 +33,7 @@ def verify(
     each file, in order. Raises `UserError` if there are no shards.
     """
     shards = find_shards(urls)
-    sums = expected_checksums(shards)
-    tasks = [Task(shard, sums[shard], limit) for shard in shards]
+    tasks = [Task(shard, told and told.sha256, limit) for shard, told in listed(shards).items()]
     report = Report(Findings(limit))
     for kind, shard, message in missing_shards(shards):
         report.findings.add(kind, shard, "", message)

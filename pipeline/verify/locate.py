@@ -4,16 +4,14 @@ import contextlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from gritmill.pipeline.storage.checksums import parse_sums
+from gritmill.pipeline.storage.checksums import read_sums
 from gritmill.schemas.errors import UserError
 
-SUMS = "SHA256SUMS"
 _TAR_NAME = re.compile(r"\.(tar|tgz|tar\.(gz|bz2|xz))$")
 _SERIES_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})(\..*)")
 
@@ -41,11 +39,7 @@ def find_shards(urls: Iterable[str]) -> list[str]:
 def listed_files(url: str) -> dict[str, str]:
     """{path or URL: SHA-256} of all that the `SHA256SUMS` in a folder lists; nothing for anything else."""
     fs, path = fsspec.core.url_to_fs(url)
-    try:
-        sums = parse_sums(fs.cat_file(posixpath.join(path, SUMS)))
-    except OSError:
-        return {}
-    return {_url(fs, posixpath.join(path, name)): sha256 for name, sha256 in sums.items()}
+    return {_url(fs, posixpath.join(path, name)): sha256 for name, sha256 in (read_sums(url) or {}).items()}
 
 
 def exists(url: str) -> bool:
@@ -65,28 +59,6 @@ def _url(fs: Any, path: str) -> str:
 def _is_visible(path: str) -> bool:
     """Not the unfinished file of a run that goes on, or was killed."""
     return not posixpath.basename(path).startswith(".")
-
-
-def expected_checksums(shards: Iterable[str]) -> dict[str, str | None]:
-    """What a `SHA256SUMS` beside each shard, or in the folder above, says of it (see `Task`)."""
-
-    @cache
-    def sums_in(fs: Any, folder: str) -> dict[str, str] | None:
-        try:
-            return parse_sums(fs.cat_file(posixpath.join(folder, SUMS)))
-        except OSError:
-            return None
-
-    expected: dict[str, str | None] = {}
-    for shard in shards:
-        fs, path = fsspec.core.url_to_fs(shard)
-        folder, name = posixpath.split(path)
-        above, folder_name = posixpath.split(folder)
-        beside = sums_in(fs, folder)
-        higher = sums_in(fs, above)
-        found = (beside or {}).get(name) or (higher or {}).get(f"{folder_name}/{name}")
-        expected[shard] = found or (None if beside is None and higher is None else "")
-    return expected
 
 
 def missing_shards(shards: Iterable[str]) -> Iterator[tuple[str, str, str]]:

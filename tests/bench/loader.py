@@ -27,9 +27,9 @@ from gritmill.pipeline.engine.progress import Progress
 from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.files import stat
 from gritmill.pipeline.storage.store import Store
 from gritmill.trainer.data.examples import Example
-from gritmill.trainer.data.files import stat
 from gritmill.trainer.data.index import build
 from gritmill.trainer.data.order import TrainingOrder
 from gritmill.trainer.data.shards import open_split, split_shards

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-from gritmill.pipeline.engine.finish import SUMS
 from gritmill.pipeline.engine.last_run import RECORDED_STEPS, last_run
 from gritmill.pipeline.engine.progress import Progress
 from gritmill.pipeline.engine.recipes import WORK_MARK, find_run_files, load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
 from gritmill.pipeline.inspect.status import status
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
 from gritmill.pipeline.view import Server, View, open_side
 from gritmill.schemas.errors import UserError

@@ -16,14 +16,17 @@ import logging
 import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.files import File
 from gritmill.pipeline.storage.samples import NOWHERE, samples
+from gritmill.pipeline.storage.store import Store
 from gritmill.pipeline.storage.tars import BrokenArchive
-from gritmill.trainer.data import files
-from gritmill.trainer.data.files import File
+from gritmill.schemas.errors import UserError
 from gritmill.trainer.data.reading import MAX_RECORD, BadSample, boxes_of, image_id_of, key_of, to_record
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,8 @@ SCHEMA = pa.schema(
 """A row a sample, in the tar's order. A member that is not there has size 0."""
 
 _REQUESTS = 16
+MAX_INDEX = 2**31
+"""Largest index that is read, in bytes."""
 
 
 def load_indexes(urls: Sequence[str]) -> list[pa.Table]:
@@ -60,26 +65,49 @@ def load_index(url: str) -> pa.Table:
     The good part of a damaged shard is indexed, with a warning each time.
     """
     shard = files.stat(url)
+    if shard is None:
+        raise _unreachable(url, "there is no such file")
     path = index_path(url)
     index = _read(path, shard)
     if index is None:
         index, is_whole = build(shard)
         if is_whole:
-            files.write_if_allowed(path, _encoded(index, shard))
+            _keep(path, _encoded(index, shard))
     return index
 
 
 def index_path(url: str) -> str:
     """Where the index of a shard lies."""
     folder, name = posixpath.split(url)
-    return files.join(folder, FOLDER, f"{name}.arrow")
+    return posixpath.join(folder, FOLDER, f"{name}.arrow")
+
+
+def open_shard(url: str) -> BinaryIO:
+    """A seekable file. Raises `UserError` for a shard that cannot be had."""
+    try:
+        return files.open_binary(url)
+    except OSError as error:
+        raise _unreachable(url, str(error)) from error
+
+
+def _unreachable(url: str, why: str) -> UserError:
+    return UserError(f"{url} cannot be reached: {why}. Check the address and your access.")
+
+
+def _keep(path: str, index: bytes) -> None:
+    """Where nothing may be written, not at all."""
+    folder, name = posixpath.split(path)
+    try:
+        Store(folder).write(name, index)
+    except Exception as error:  # each filesystem has exceptions of its own
+        log.info("%s cannot be kept: %s", path, error)
 
 
 def build(shard: File) -> tuple[pa.Table, bool]:
     """Reads the headers and records of a shard -> its index, and whether the shard has a proper end."""
     rows: list[tuple[str, str, int, int, int, int, int]] = []
     is_whole = True
-    with files.open_to_read_on(shard.url) as file:
+    with open_shard(shard.uri) as file:
         try:
             for sample in samples(file):
                 stem, image, record = sample.stem, sample.image, sample.record
@@ -90,7 +118,7 @@ def build(shard: File) -> tuple[pa.Table, bool]:
                     key, image_id, boxes = _facts(record.read(file), stem)
                 rows.append((key, image_id, boxes, *image, *record))
         except BrokenArchive as error:
-            log.warning("%s is damaged: %s; %d samples of it are used", shard.url, error, len(rows))
+            log.warning("%s is damaged: %s; %d samples of it are used", shard.uri, error, len(rows))
             is_whole = False
     columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
@@ -119,10 +147,8 @@ def _encoded(index: pa.Table, shard: File) -> bytes:
 
 def _read(path: str, shard: File) -> pa.Table | None:
     """None if there is no index, or one of another shard or form, or nonsense: datasets travel."""
-    data = files.read(path)
-    if data is None:
-        return None
     try:
+        data = files.read(path, MAX_INDEX)
         with pa.ipc.open_file(pa.BufferReader(data)) as reader:
             schema = reader.schema
             if not schema.equals(SCHEMA) or (schema.metadata or {}) != _identity(shard):

@@ -4,6 +4,7 @@ order = TrainingOrder([dataset.boxes], [1.0], steps=1000, batch=64, seed=0)
 DataLoader(Mixture([dataset]), sampler=order, batch_size=64)
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ from torch.utils.data import Sampler
 
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.training import CurriculumStep
-from gritmill.trainer.data.files import digest
 
 _BLOCK = 2**16
 
@@ -95,7 +95,8 @@ class TrainingOrder(Sampler[int]):
         """That of an epoch of a dataset. The last one is kept, for blocks that follow each other."""
         known, permutation = self._permutations.get(dataset, (None, None))
         if permutation is None or known != (phase, epoch):
-            seed = np.frombuffer(digest(f"{self.seed}:{dataset}:{phase}:{epoch}"), np.uint32)
+            text = f"{self.seed}:{dataset}:{phase}:{epoch}"
+            seed = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint32)
             # The one generator whose numbers numpy promises never to change (NEP 19).
             permutation = np.random.RandomState(seed).permutation(self._phases[phase].allowed[dataset])
             self._permutations[dataset] = ((phase, epoch), permutation)

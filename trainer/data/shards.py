@@ -4,6 +4,7 @@ dataset = open_split("out/grit", "train")
 len(dataset), dataset[17].conversation, dataset.record(17)["ref_exps"], dataset.image(17)
 """
 
+import posixpath
 import re
 from collections.abc import Sequence
 
@@ -12,9 +13,11 @@ import pyarrow as pa
 from PIL.Image import Image as PILImage
 from torch.utils.data import ConcatDataset, Dataset
 
+from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.checksums import listed
+from gritmill.pipeline.storage.ranges import Ranges
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.records import Record
-from gritmill.trainer.data import files
 from gritmill.trainer.data.examples import Bad, Example
 from gritmill.trainer.data.index import load_indexes
 from gritmill.trainer.data.reading import MAX_IMAGE, MAX_RECORD, BadSample, to_example, to_image, to_record
@@ -42,7 +45,7 @@ class ShardDataset(Dataset):
         self._keys: pa.Array = index["key"].combine_chunks()
         self._image_ids: pa.Array = index["image_id"].combine_chunks()
         self._places = np.stack([index[name].to_numpy() for name in index.column_names[3:]], axis=1)
-        self._ranges = files.Ranges(self.shards)
+        self._ranges = Ranges(self.shards)
         self.boxes: np.ndarray = index["boxes"].to_numpy().copy()
         """Boxes of each sample, int32."""
 
@@ -78,10 +81,6 @@ class ShardDataset(Dataset):
         """RGB, upright. Raises `BadSample` if it is unreadable."""
         offset, size = self._places[number, :2].tolist()
         return to_image(self._read(number, "image", offset, size, MAX_IMAGE))
-
-    def checksums(self) -> dict[str, str]:
-        """Path below the dataset's folder -> SHA-256, for those shards that `SHA256SUMS` lists."""
-        return files.checksums(self.shards)
 
     def _members(self, number: int) -> tuple[bytes, bytes]:
         image_at, image_size, record_at, record_size = self._places[number].tolist()
@@ -123,15 +122,24 @@ def split_shards(folder: str, split: str) -> list[str]:
     Raises `UserError` if there are none or not all of them.
     """
     splits: dict[str, None] = {}
-    for place in (files.join(folder, "data"), folder):
-        found = [match for name in files.names(place) if (match := _NAME.fullmatch(name))]
+    for place in (posixpath.join(folder, "data"), folder):
+        found = [match for name in files.children(place) if (match := _NAME.fullmatch(name))]
         splits |= dict.fromkeys(match[1] for match in found)
         ours = [match for match in found if match[1] == split]
         if ours:
             _check_complete(place, split, [(int(match[2]), int(match[3])) for match in ours])
-            return [files.join(place, match[0]) for match in ours]
+            return [posixpath.join(place, match[0]) for match in ours]
     others = f"it has {', '.join(splits)}" if splits else "make it first with `pipeline run`"
     raise UserError(f"{folder} has no shards of a split {split!r}; {others}, or name another folder.")
+
+
+def checksums(shards: Sequence[str]) -> dict[str, str]:
+    """Path below the dataset's folder -> SHA-256, for those shards that `SHA256SUMS` lists.
+
+    >>> checksums(["out/data/train-00000-of-00008.tar"])
+    {'data/train-00000-of-00008.tar': '5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef'}
+    """
+    return {told.path: told.sha256 for told in listed(shards).values() if told and told.sha256}
 
 
 def _check_complete(place: str, split: str, numbers: list[tuple[int, int]]) -> None:

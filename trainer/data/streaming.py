@@ -18,8 +18,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from gritmill.pipeline.storage.samples import NOWHERE, samples
 from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas.errors import UserError
-from gritmill.trainer.data import files
 from gritmill.trainer.data.examples import Bad, Example
+from gritmill.trainer.data.index import open_shard
 from gritmill.trainer.data.order import interleaved
 from gritmill.trainer.data.reading import MAX_IMAGE, MAX_RECORD, to_example
 
@@ -109,7 +109,7 @@ class StreamingMixture(IterableDataset):
 
 
 def _read(shard: str) -> Iterator[_Raw | Bad]:
-    with files.open_to_read_on(shard) as file:
+    with open_shard(shard) as file:
         try:
             for sample in samples(file):
                 stem, image, record = sample.stem, sample.image, sample.record

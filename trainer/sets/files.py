@@ -5,11 +5,12 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image as PILImage
 
+from gritmill.pipeline.storage.files import inside
 from gritmill.schemas import images
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.errors import UserError
@@ -150,8 +151,7 @@ class Images:
 
     def loader(self, name: str, place: str) -> Loader:
         """Decodes an image when called. Raises `UserError` for a name that leads out of the folder."""
-        path = PurePosixPath(name)
-        if not name or "\0" in name or "\\" in name or path.is_absolute() or ".." in path.parts:
+        if inside("", name) is None:
             raise UserError(f"{place} names the image {name!r}, which is no path within `images`. Mend it.")
         return partial(self._decode, name)
 

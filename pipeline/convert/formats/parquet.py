@@ -19,7 +19,7 @@ from gritmill.pipeline.convert.tables import find_tables, rows_of
 from gritmill.pipeline.convert.writing import BySplit, opened
 from gritmill.pipeline.output.parquet import ParquetWriter
 from gritmill.pipeline.storage import files
-from gritmill.pipeline.storage.checksums import HashingFile, format_sums
+from gritmill.pipeline.storage.checksums import SUMS, HashingFile, format_sums
 from gritmill.schemas.columns import ImageRef
 
 LOSES = {
@@ -65,7 +65,7 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
                 losses.part(sample.record["key"], "a box whose label is no part of the caption")
             tables[sample.record["split"]].add_record(sample.record)
             written += 1
-    (folder / "SHA256SUMS").write_bytes(format_sums(sums))
+    (folder / SUMS).write_bytes(format_sums(sums))
     return written
 
 

@@ -15,7 +15,7 @@ from gritmill.pipeline.convert.sample import Losses, Sample
 from gritmill.pipeline.convert.shards import Files, read_shards
 from gritmill.pipeline.convert.writing import BySplit
 from gritmill.pipeline.output.webdataset import WebdatasetWriter
-from gritmill.pipeline.storage.checksums import HashingFile, format_sums
+from gritmill.pipeline.storage.checksums import SUMS, HashingFile, format_sums
 
 LOSES: dict[str, str] = {}
 SHARD_SIZE = 10**9
@@ -58,7 +58,7 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
             else:
                 series[record["split"]].add(sample, image)
                 written += 1
-    (folder / "SHA256SUMS").write_bytes(format_sums(sums))
+    (folder / SUMS).write_bytes(format_sums(sums))
     return written
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from gritmill.pipeline.engine.finish import SOURCE, SUMS
+from gritmill.pipeline.engine.finish import SOURCE
 from gritmill.pipeline.engine.progress import Progress
 from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 

@@ -17,11 +17,11 @@ from gritmill.pipeline.engine.progress import Progress
 from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.storage.files import File
 from gritmill.pipeline.storage.store import Store
 from gritmill.pipeline.verify import verify
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data import index as index_module
-from gritmill.trainer.data.files import File
 from gritmill.trainer.data.index import SCHEMA, index_path, load_index
 from gritmill.trainer.data.shards import open_split
 from tests.trainer.data.conftest import make_image, make_members, make_record, make_tar
@@ -80,7 +80,7 @@ def _built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     build = index_module.build
 
     def watched(shard: File) -> tuple[pa.Table, bool]:
-        seen.append(shard.url)
+        seen.append(shard.uri)
         return build(shard)
 
     monkeypatch.setattr(index_module, "build", watched)

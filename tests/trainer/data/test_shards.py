@@ -9,11 +9,11 @@ import fsspec
 import pytest
 from torch.utils.data import DataLoader
 
+from gritmill.pipeline.storage import ranges
 from gritmill.schemas.errors import UserError
-from gritmill.trainer.data import files
 from gritmill.trainer.data.examples import Bad, Example
 from gritmill.trainer.data.reading import BadSample
-from gritmill.trainer.data.shards import Mixture, ShardDataset, open_split, split_shards
+from gritmill.trainer.data.shards import Mixture, ShardDataset, checksums, open_split, split_shards
 from tests.trainer.data.conftest import make_image, make_members, make_record, make_tar, write_shards
 
 
@@ -49,13 +49,13 @@ def _members(folder: Path, split: str, extension: str) -> list[bytes]:
 
 
 def test_checksums_are_those_of_the_dataset(scenes: Path, tmp_path: Path) -> None:
-    sums = open_split(str(scenes), "train").checksums()
+    sums = checksums(split_shards(str(scenes), "train"))
     lines = (scenes / "SHA256SUMS").read_text().splitlines()
     listed = {line[66:]: line[:64] for line in lines}
     assert sums == {path: digest for path, digest in listed.items() if path.startswith("data/train")}
     assert sums
     [path] = write_shards(tmp_path, 1, 1)
-    assert ShardDataset([path]).checksums() == {}
+    assert checksums([path]) == {}
 
 
 def test_bad_samples_are_bad_and_the_others_good(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_it_travels_with_nothing_open(tmp_path: Path) -> None:
 
 
 def test_few_files_are_open_at_once(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(files, "MAX_OPEN", 3)
+    monkeypatch.setattr(ranges, "MAX_OPEN", 3)
     dataset = ShardDataset(write_shards(tmp_path, 8, 1))
     before = _open_files()
     assert all(isinstance(dataset[i % 8], Example) for i in range(24))
@@ -193,7 +193,7 @@ def test_an_object_store_is_read_by_ranges(s3: str, tmp_path: Path) -> None:
     assert fs.exists(f"{s3}/set/data/.index/train-00000-of-00002.tar.arrow")
     here = ShardDataset(local)
     assert dataset.keys == here.keys
-    assert dataset.checksums() == {"data/train-00000-of-00002.tar": "a" * 64}
+    assert checksums(dataset.shards) == {"data/train-00000-of-00002.tar": "a" * 64}
     loader = DataLoader(dataset, batch_size=3, num_workers=2, collate_fn=_keys_and_pixels)
     found = [pair for batch in loader for pair in batch]
     assert found == _keys_and_pixels([here[i] for i in range(10)])
