@@ -7,13 +7,13 @@ half written has that other name, and is removed.
 """
 
 import contextlib
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from gritmill.pipeline.storage.lock import Held, hold
+from gritmill.pipeline.storage.whole import put_folder
 from gritmill.schemas.errors import UserError
 from gritmill.trainer import metrics_file, provenance
 from gritmill.trainer.provenance import Provenance
@@ -54,19 +54,16 @@ class Folder:
     def locked(self) -> Iterator[None]:
         """Holds the folder, or raises `UserError` if another training does. Killed, it lets go."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / _LOCK).open("a")
+            file = hold(self.path / _LOCK)
+        except Held as error:
+            raise UserError(
+                f"another training is at work in {self.path}; wait for it, or choose another train.dir"
+            ) from error
         except OSError as error:
             raise UserError(
                 f"cannot write to {self.path}: {error.strerror}; choose another train.dir"
             ) from error
         with file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock's, no forked worker keeps it
-            except OSError as error:
-                raise UserError(
-                    f"another training is at work in {self.path}; wait for it, or choose another train.dir"
-                ) from error
             yield
 
     def check(self, made: Provenance) -> None:
@@ -123,11 +120,7 @@ class Folder:
         """Gives what lies written under `unfinished / name` its place, with its provenance in it."""
         written, place = self.unfinished / name, self.path / name
         provenance.write(written, made)
-        _sync(written)
-        if place.exists():
-            shutil.rmtree(place)
-        written.rename(place)
-        _sync(self.path, deep=False)
+        put_folder(written, place)
         return place
 
     def keep_last(self, count: int) -> None:
@@ -135,14 +128,3 @@ class Folder:
         for checkpoint in list(self.checkpoints().values())[:-count]:
             gone = checkpoint.rename(self.unfinished / checkpoint.name)  # never half removed under its name
             shutil.rmtree(gone)
-
-
-def _sync(folder: Path, deep: bool = True) -> None:
-    """A power cut after the renaming must not find files empty that were written before it."""
-    paths = [folder, *folder.rglob("*")] if deep else [folder]
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

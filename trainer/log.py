@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gritmill.pipeline.storage import whole
 from gritmill.schemas.errors import UserError
 
 Line = dict[str, Any]
@@ -36,9 +37,7 @@ class Log:
         """Goes on after `step`: what a log already there says of later steps is cut off."""
         lines = [line for line in read(path) if line["step"] <= step]
         text = "".join(_written(line) for line in lines)
-        temporary = path.with_name(f".{path.name}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        whole.write(path, text.encode())
         self.path = path
 
     def append(self, line: Line) -> None:

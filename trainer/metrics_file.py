@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from gritmill.pipeline.storage import whole
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.records import to_json
 from gritmill.trainer.metrics import Interval, Outcomes, Score, statistic_of
@@ -81,7 +82,7 @@ def write_report(folder: Path, report: Report) -> None:
         for name, value in zip(_RESULTS, values, strict=True):
             told[name].setdefault(result.name, {})[result.task] = value
     text = json.dumps(told, ensure_ascii=False, allow_nan=False, indent=1)
-    _put(folder / METRICS, text.encode() + b"\n")
+    whole.write(folder / METRICS, text.encode() + b"\n")
 
 
 def read_report(folder: str | Path) -> Report:
@@ -115,7 +116,7 @@ def clear(folder: Path) -> None:
 
 def write_predictions(folder: Path, name: str, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes predictions-SET-TASK.jsonl."""
-    _put(folder / f"predictions-{name}-{task}.jsonl", b"".join(to_json(row) + b"\n" for row in rows))
+    whole.write(folder / f"predictions-{name}-{task}.jsonl", b"".join(to_json(row) + b"\n" for row in rows))
 
 
 def write_outcomes(folder: Path, name: str, task: str, outcomes: Sequence[Outcomes]) -> None:
@@ -127,7 +128,7 @@ def write_outcomes(folder: Path, name: str, task: str, outcomes: Sequence[Outcom
         for one in outcomes
     }
     told = {"format": FORMAT, "set": name, "task": task, "ids": outcomes[0].ids, "images": outcomes[0].images}
-    _put(folder / f"outcomes-{name}-{task}.json", to_json({**told, "protocols": protocols}) + b"\n")
+    whole.write(folder / f"outcomes-{name}-{task}.json", to_json({**told, "protocols": protocols}) + b"\n")
 
 
 def load_outcomes(folder: str | Path) -> dict[str, dict[str, Outcomes]]:
@@ -169,11 +170,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise UserError(f"{path} was written by another version. Run `pipeline eval` again.")
     return told
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gritmill.pipeline.storage import whole
 from gritmill.pipeline.storage.checkpoints import PROVENANCE
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import without_secrets
@@ -80,9 +81,8 @@ def read(folder: Path) -> Provenance | None:
 
 def write(folder: Path, made: Provenance) -> None:
     """Writes `gritmill.json` into a folder."""
-    temporary = folder / f".{FILE}"
-    temporary.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(folder / FILE)
+    text = json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+    whole.write(folder / FILE, text.encode())
 
 
 def differences(before: Provenance, now: Provenance) -> list[str]:

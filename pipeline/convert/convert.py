@@ -1,7 +1,6 @@
 """From one format to another: the samples pass one by one, and what could not be said is written down."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from gritmill.pipeline.convert.registry import FORMATS, read, sniff
 from gritmill.pipeline.convert.sample import Losses, Sample
 from gritmill.pipeline.storage import files
-from gritmill.pipeline.storage.store import TEMPORARY
+from gritmill.pipeline.storage.whole import put_folder, temporary_name
 from gritmill.schemas.errors import UserError
 
 CONVERTED = ".converted"
@@ -51,7 +50,7 @@ def convert(
     _check(folder, replace)
     came = came or sniff(source)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
+    temporary = temporary_name(folder)
     temporary.mkdir()
     count = 0
 
@@ -77,13 +76,7 @@ def convert(
         (temporary / CONVERTED).write_text(
             "".join(f"{name}\n" for name in sorted(_files(temporary))), encoding="utf-8"
         )
-        if folder.exists():
-            # Out of the way in one step, so that no kill leaves half of it.
-            old = folder.rename(temporary.with_name(f"{temporary.name}-old"))
-            temporary.rename(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(folder)
+        put_folder(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

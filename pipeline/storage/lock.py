@@ -1,4 +1,4 @@
-"""One run at a time on a work directory."""
+"""One at a time: a lock on a local file, and on a work directory wherever it is."""
 
 import contextlib
 import fcntl
@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
+from weakref import WeakSet
 
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
@@ -16,6 +18,42 @@ from gritmill.schemas.errors import UserError
 NAME = "lock"
 BEAT = 20.0
 """Seconds between two signs of life in a lock that is an object, not a file."""
+
+
+class Held(Exception):
+    """Somebody else has the lock; `str()` says who."""
+
+
+_held: "WeakSet[TextIO]" = WeakSet()
+
+
+def hold(path: Path) -> TextIO:
+    """Locks a local file until what comes back is closed, or its process is killed.
+
+    Raises `Held` if another has it, `OSError` if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with file:
+            file.seek(0)
+            raise Held(file.read().strip()) from None
+    file.truncate(0)
+    file.write(_me())
+    file.flush()
+    _held.add(file)
+    return file
+
+
+def _let_go() -> None:
+    for file in _held:
+        file.close()
+
+
+# A forked worker, of a loader say, would keep the lock of a run that was killed.
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextlib.contextmanager
@@ -31,23 +69,15 @@ def locked(store: Store) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _file_lock(store: Store) -> Iterator[None]:
-    path = Path(store.full(NAME))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = hold(Path(store.full(NAME)))
+    except Held as error:
+        raise _busy(store, str(error)) from None
     except OSError as error:
         raise UserError(
             f"cannot write to the work directory {store.root}: {error.strerror}. Choose another with --work."
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise _busy(store, file.read().strip()) from None
-        file.truncate(0)
-        file.write(_me())
-        file.flush()
         yield
 
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import posixpath
-import secrets
 import shutil
 import tempfile
 from collections import deque
@@ -17,11 +16,12 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from gritmill.pipeline.storage import whole
+from gritmill.pipeline.storage.whole import TEMPORARY
 from gritmill.schemas.errors import UserError
 
 T = TypeVar("T")
 
-TEMPORARY = ".tmp-"
 _REQUESTS = 32
 _HINTS = {
     errno.ENOSPC: "free some space",
@@ -136,28 +136,9 @@ class Store:
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """A file that appears under its name when the block ends well, and never otherwise."""
-        with self._explained(name), (self._local if self.is_local else self._remote)(name) as file:
+        place = whole.writing(Path(self.full(name))) if self.is_local else self._remote(name)
+        with self._explained(name), place as file:
             yield file
-
-    @contextlib.contextmanager
-    def _local(self, name: str) -> Iterator[BinaryIO]:
-        target = Path(self.full(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{target.name}")
-        try:
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     @contextlib.contextmanager
     def _remote(self, name: str) -> Iterator[BinaryIO]:

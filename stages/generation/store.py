@@ -7,12 +7,11 @@ whole; a shared file system needs no more than rename. There are no locks: two m
 at the same moment both pay, and one of the two replies stays.
 """
 
-import contextlib
 import json
 import os
-import uuid
 from pathlib import Path
 
+from gritmill.pipeline.storage import whole
 from gritmill.stages.generation.backends.base import Completion
 
 VARIABLE = "GRITMILL_REPLIES"
@@ -45,25 +44,8 @@ class ReplyStore:
 
     def put(self, key: str, completion: Completion) -> None:
         """On disk when it returns."""
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         data = json.dumps({"key": key, **completion._asdict()}, separators=(",", ":"))
-        write_whole(path, data.encode())
+        whole.write(self._path(key), data.encode())
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Under another name, synced, renamed."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

@@ -27,7 +27,7 @@ from gritmill.pipeline.engine.progress import Progress
 from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
-from gritmill.pipeline.storage.files import stat
+from gritmill.pipeline.storage.files import find
 from gritmill.pipeline.storage.store import Store
 from gritmill.trainer.data.examples import Example
 from gritmill.trainer.data.index import build
@@ -77,7 +77,7 @@ def main() -> None:
         out = make_shards(Path(folder), options.images)
         shards = split_shards(out, "train")
         start = time.perf_counter()
-        samples = sum(build(stat(shard))[0].num_rows for shard in shards)
+        samples = sum(build(file)[0].num_rows for shard in shards for file in find(shard))
         indexing = samples / (time.perf_counter() - start)
         mapped = open_split(out, "train")
 

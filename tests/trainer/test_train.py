@@ -223,7 +223,7 @@ def test_a_remote_folder_is_refused(llava: Path, shards: Path) -> None:
 
 
 def test_one_training_at_a_time(llava: Path, shards: Path, tmp_path: Path) -> None:
-    lock = f"import fcntl, sys; fcntl.lockf(f := open({str(tmp_path / '.lock')!r}, 'a'), fcntl.LOCK_EX)"
+    lock = f"import fcntl, sys; fcntl.flock(f := open({str(tmp_path / '.lock')!r}, 'a'), fcntl.LOCK_EX)"
     code = f"{lock}; print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, PrivateAttr
 
+from gritmill.pipeline.storage import whole
 from gritmill.schemas import completions
 from gritmill.schemas.columns import Columns, Reject
 from gritmill.schemas.errors import UserError
@@ -34,7 +35,7 @@ from gritmill.stages.generation.backends.openai import (
 from gritmill.stages.generation.generate import as_reply
 from gritmill.stages.generation.request import ChatRequest
 from gritmill.stages.generation.spending import NOTHING, Budget, Tokens
-from gritmill.stages.generation.store import ReplyStore, write_whole
+from gritmill.stages.generation.store import ReplyStore
 
 T = TypeVar("T")
 
@@ -280,7 +281,7 @@ class Batches:
         return value
 
     def _write(self, name: str, entry: dict[str, Any]) -> None:
-        write_whole(self.folder / f"{name}.json", json.dumps(entry).encode())
+        whole.write(self.folder / f"{name}.json", json.dumps(entry).encode())
 
 
 Line = tuple[str, Tokens, bytes]

@@ -1,11 +1,12 @@
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gritmill.pipeline.storage.lock import BEAT, NAME, locked
+from gritmill.pipeline.storage.lock import BEAT, NAME, Held, hold, locked
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 
@@ -44,3 +45,24 @@ def test_a_read_only_work_directory_is_a_sentence(
     assert done.returncode == 2  # type: ignore[attr-defined]
     assert "Choose another with --work" in done.stderr  # type: ignore[attr-defined]
     assert "Traceback" not in done.stderr  # type: ignore[attr-defined]
+
+
+def test_a_forked_worker_keeps_no_lock_of_a_parent_that_is_gone(tmp_path: Path) -> None:
+    file = hold(tmp_path / "lock")
+    with pytest.raises(Held, match=r"process \d+ on "):
+        hold(tmp_path / "lock")
+    (told, tell), (ends, end) = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(end)
+        os.write(tell, b".")
+        os.read(ends, 1)  # until the parent has looked
+        os._exit(0)
+    os.read(told, 1)
+    # As a kill would, without the unlocking that a `with` might do.
+    os.close(file.fileno())
+    hold(tmp_path / "lock").close()
+    os.close(end)
+    os.waitpid(child, 0)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        file.close()
