@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from gritmill.pipeline.sources.finished import columns_of
 from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.samples import samples
+from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas.columns import BoxCheck, GroundedBox, Span
 from gritmill.schemas.conversations import Conversation
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.images import decode
 from gritmill.schemas.masks import Mask
-from gritmill.trainer.data.tars import BrokenArchive, samples
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -117,10 +118,7 @@ def _samples(shard: str) -> Iterator[Sample]:
     with files.open_binary(shard) as file:
         try:
             for found in samples(file):
-                file.seek(found.image.offset)
-                image = file.read(found.image.size)
-                file.seek(found.record.offset)
-                yield _sample(shard, found.stem, image, file.read(found.record.size))
+                yield _sample(shard, found.stem, found.image.read(file), found.record.read(file))
         except BrokenArchive as error:
             raise UserError(f"{shard}: {error}; `pipeline verify` says what is wrong") from error
 
