@@ -12,9 +12,9 @@ they are and `phrases` says which they are, so that each dialect can mark them u
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -24,6 +24,9 @@ from gritmill.schemas.dialects import Dialect, Size
 
 HUMAN = "human"
 ASSISTANT = "assistant"
+
+UNKNOWN = "unknown"
+"""Maker of a conversation that does not say it."""
 
 IMAGE = "<image>"
 """Where the picture stands: once, at the beginning or end of a conversation's first turn."""
@@ -56,13 +59,41 @@ class Turn(NamedTuple):
     phrases: list[Phrase]
 
 
+class Provenance(NamedTuple):
+    """Where a conversation came from: who made it and, by language model or by template, with what.
+
+    >>> Provenance("parse_replies", "conversation", "openai", "gpt-4o-2024-11-20", "3f9a...", "b2c4...", 812,
+    ...            143, "stop")
+    >>> Provenance("tasks", "rec, reg", template="tasks/rec@5e0f..., tasks/reg@c81b...")
+    """
+
+    maker: str = UNKNOWN
+    """Name of the stage in its recipe."""
+    task: str = ""
+    """What was asked for; of a conversation about several things, all."""
+    backend: str = ""
+    """Of the language model that wrote it, as in its `schemas.replies.Reply`; so are the next six."""
+    model: str = ""
+    prompt: str = ""
+    request: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    finish_reason: str = ""
+    template: str = ""
+    """Of one that was made from templates, their files, each with its digest."""
+    rewritten_by: str = ""
+    """Names of the stages that have rewritten it since, in their order."""
+
+
 class Conversation(NamedTuple):
     """Questions and answers about one image, in turns."""
 
     turns: list[Turn]
+    provenance: Provenance = Provenance()
 
 
 _CONVERSATIONS = TypeAdapter(list[Conversation])
+_BESIDE = TypeAdapter(list[Provenance])
 
 
 def placeholder(number: int) -> str:
@@ -110,17 +141,40 @@ def with_image(text: str, before: bool) -> str:
 
 
 def to_json(conversations: Iterable[Conversation]) -> str:
-    """Compact JSON: `[{"turns":[{"role":"human","task":"reg","text":"...","regions":[],"phrases":[]},...]}]`.
+    """Compact JSON: `[{"turns":[{"role":"human","task":"reg","text":"...","regions":[],"phrases":[]},...],
+    "provenance":{"maker":"tasks",...}}]`.
 
     Boxes and spans are lists of numbers; a phrase is `{"span":[0,19],"boxes":[[0.34,0.15,0.52,0.86]]}`.
     """
-    value = [{"turns": [_plain(turn) for turn in conversation.turns]} for conversation in conversations]
+    value = [
+        {
+            "turns": [_plain(turn) for turn in turns],
+            "provenance": {name: said for name, said in provenance._asdict().items() if said},
+        }
+        for turns, provenance in conversations
+    ]
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def from_json(text: str) -> list[Conversation]:
     """What `to_json` wrote. Raises `ValueError` for anything of another form."""
     return _CONVERSATIONS.validate_json(text)
+
+
+def of_record(record: Mapping[str, Any]) -> list[Conversation]:
+    """The conversations of a record, each with its provenance; none where it has no such field.
+
+    Those of format 1 do not hold their provenance: it stands in the list `provenance` of the record where a
+    language model wrote them, and nowhere else. Raises `ValueError` for fields of another form.
+    """
+    text = record.get("conversations", "[]")
+    if not isinstance(text, str):
+        raise ValueError("conversations are one JSON string")
+    found, beside = from_json(text), record.get("provenance")
+    if not beside or any(each.provenance != Provenance() for each in found):
+        return found
+    told = _BESIDE.validate_python(beside)
+    return [Conversation(each.turns, origin) for each, origin in zip(found, told, strict=True)]
 
 
 def placeholders(text: str) -> set[int]:

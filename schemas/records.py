@@ -13,11 +13,11 @@ Where it verifies boxes, each entry of `boxes` also says which checks it passed,
 `"checks": {"min_area": true, "agreement": false}`.
 So is `masks` beside them where it segments, `{"size": [693, 1024], "counts": "...", "score": 0.97, "model":
 "..."}` each (`schemas/masks.py`); a mask without a pixel stands where there is no good one.
-`conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it), and after it,
-where a language model wrote them, `provenance`: an object for each, `schemas.replies.Provenance`. Otherwise
-every record has the same fields, and `metadata` and `conversations` stay JSON strings: loaders that infer
-a schema from the first samples (`datasets` takes five) silently drop fields which only come later, and
-fail where a list was empty at first.
+`conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it), and after it
+`provenance`, an object for each, which every conversation holds as well: here for those who do not open the
+string. Otherwise every record has the same fields, and `metadata` and `conversations` stay JSON strings:
+loaders that infer a schema from the first samples (`datasets` takes five) silently drop fields which only
+come later, and fail where a list was empty at first.
 
 A record tells nothing of the machine that it was made on, and does not depend on it: of an absolute path
 `source.uri` and the names of models keep the last part, `.../00037.tar`, and of a URL no password and no
@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 from gritmill.schemas import conversations
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import Conversation
 from gritmill.schemas.masks import Mask
 from gritmill.schemas.public import public_text
 
@@ -52,7 +53,6 @@ COLUMNS = (
     "captions",
     "metadata",
     "conversations",
-    "provenance",
 )
 """Columns that stand in a record: `to_record` reads no others."""
 
@@ -97,7 +97,7 @@ def to_record(sample: Mapping[str, Any]) -> Record:
     """The columns of a finished sample -> its record, see the module's example.
 
     Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, `masks` and `box_checks`, and
-    `conversations: list[Conversation]` and `provenance: list[Provenance]`, parallel, if they are there.
+    `conversations: list[Conversation]`, if they are there.
     Where one sample of a mix has masks or checks, all have the fields: null stands for empty masks and for no
     check.
     """
@@ -124,12 +124,16 @@ def to_record(sample: Mapping[str, Any]) -> Record:
     record["captions"] = sample["captions"] or [sample["caption"]]
     record["metadata"] = sample["metadata"] or "{}"
     if sample.get("conversations") is not None:
-        record["conversations"] = conversations.to_json(sample["conversations"])
-    if sample.get("provenance") is not None:
-        record["provenance"] = [
-            origin._replace(model=public_text(origin.model))._asdict() for origin in sample["provenance"]
-        ]
+        told = [_public(conversation) for conversation in sample["conversations"]]
+        record["conversations"] = conversations.to_json(told)
+        if told:  # a loader that infers a schema fails where a list was empty at first
+            record["provenance"] = [conversation.provenance._asdict() for conversation in told]
     return record
+
+
+def _public(conversation: Conversation) -> Conversation:
+    origin = conversation.provenance
+    return conversation._replace(provenance=origin._replace(model=public_text(origin.model)))
 
 
 def to_json(value: object) -> bytes:

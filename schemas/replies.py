@@ -32,22 +32,6 @@ class Reply(NamedTuple):
     """`stop`, `length`, `content_filter`, `refusal`."""
 
 
-class Provenance(NamedTuple):
-    """Where a conversation came from: a `Reply` without its text. Parallel to `conversations`.
-
-    >>> Provenance("conversation", "openai", "gpt-4o-2024-11-20", "3f9a...", "b2c4...", 812, 143, "stop")
-    """
-
-    task: str
-    backend: str
-    model: str
-    prompt: str
-    request: str
-    tokens_in: int
-    tokens_out: int
-    finish_reason: str
-
-
 class Region(NamedTuple):
     """A box that a language model was told of, at its full precision.
 

@@ -39,6 +39,9 @@ class Stage(BaseModel):
     """Columns that `process` finds in its batch."""
     writes: ClassVar[dict[str, Any]] = {}
     """Columns that it returns, with their types (see `schemas/columns.py`)."""
+    appends: ClassVar[tuple[str, ...]] = ()
+    """Those of `writes`, lists, that add to what earlier stages and the source have: the engine joins them in
+    the order of the recipe. A `Reject` in one drops the row only if nothing is there to add to."""
     offsets_into: ClassVar[dict[str, str]] = {}
     """Columns it writes that count characters of another: `{"noun_chunks": "caption"}`. Rewriting that text
     makes them wrong."""

@@ -6,12 +6,13 @@ from typing import Literal
 from gritmill import prompts
 from gritmill.schemas.columns import Columns, Reject
 from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, shielded, with_image
-from gritmill.stages.base import Stage
+from gritmill.stages.common.templates import from_templates
+from gritmill.stages.maker import Maker
 
 QUESTIONS = "questions/brief"
 
 
-class CaptionConversations(Stage):
+class CaptionConversations(Maker):
     """Caption -> a request for a short description, and the caption as the answer.
 
     "a red kite over the sea" ->
@@ -21,7 +22,6 @@ class CaptionConversations(Stage):
     """
 
     reads = ("key", "caption")
-    writes = {"conversations": list[Conversation]}
 
     image: Literal["before", "after", "either"] = "either"
     """Where `<image>` stands in the request, on a line of its own; LLaVA's is on either side."""
@@ -45,4 +45,5 @@ class CaptionConversations(Stage):
         question = rng.choice(questions)
         before = self.image == "before" or (self.image == "either" and rng.random() < 0.5)
         request = Turn(HUMAN, "caption", with_image(question, before), [], [])
-        return [Conversation([request, Turn(ASSISTANT, "caption", answer, [], [])])]
+        turns = [request, Turn(ASSISTANT, "caption", answer, [], [])]
+        return [Conversation(turns, from_templates(["caption"], [QUESTIONS]))]

@@ -16,19 +16,21 @@ from gritmill.schemas.conversations import (
     HUMAN,
     Conversation,
     Phrase,
+    Provenance,
     Turn,
     placeholder,
     shielded,
     with_image,
 )
 from gritmill.schemas.expressions import POINTERS, as_definite, in_line, unique_expressions
-from gritmill.stages.base import Stage
+from gritmill.stages.common.templates import from_templates
+from gritmill.stages.maker import Maker
 
 Task = Literal["grounded_caption", "phrase_grounding", "rec", "reg"]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Tasks(Stage):
+class Tasks(Maker):
     """Caption, boxes and referring expressions -> a conversation about the image, boxes left as numbers.
 
     "A woman in the snow.", "A woman in the snow" [.34 .15 .52 .86] ->
@@ -42,7 +44,6 @@ class Tasks(Stage):
     """
 
     reads = ("key", "caption", "boxes", "ref_exps")
-    writes = {"conversations": list[Conversation]}
 
     tasks: dict[Task, Weight] = Field(
         default={"grounded_caption": 1, "phrase_grounding": 1, "rec": 1, "reg": 1}, min_length=1
@@ -84,7 +85,7 @@ class Tasks(Stage):
             return Reject("no_question")
         turns = [turn for question in asked for turn in _turns(question, rng, self.wordings)]
         first = with_image(turns[0].text, before=self.image == "before")
-        return [Conversation([turns[0]._replace(text=first), *turns[1:]])]
+        return [Conversation([turns[0]._replace(text=first), *turns[1:]], _provenance(asked))]
 
     def _drawn(self, sample: "_Sample", rng: Random) -> "list[_Question]":
         """Questions about boxes. The order of `tasks` in the recipe does not matter."""
@@ -150,6 +151,11 @@ def _turns(question: _Question, rng: Random, wordings: int | None) -> list[Turn]
         Turn(HUMAN, question.task, text, given, []),
         Turn(ASSISTANT, question.task, question.answer, found, question.phrases),
     ]
+
+
+def _provenance(asked: list[_Question]) -> Provenance:
+    tasks = list(dict.fromkeys(question.task for question in asked))
+    return from_templates(tasks, map(_file, tasks))
 
 
 def _templates(task: str, slots: Mapping[str, str]) -> list[str]:

@@ -18,6 +18,10 @@ def making(facts: Facts) -> str:
         "The stages that each sample went through, with every option that decides what they give:",
         _stages(facts),
     ]
+    if replacing := [code(stage.name) for stage in facts.stages if stage.options.get("replace") is True]:
+        parts.append(
+            f"Conversations of earlier stages, and of the source, were dropped at {', '.join(replacing)}."
+        )
     if models := models_table(facts):
         parts += ["The models:", models]
     if versions := facts.summary["versions"]:
@@ -58,7 +62,8 @@ def _options(options: Mapping[str, Any]) -> str:
 def _funnel(facts: Facts) -> str:
     rows: list[tuple[str, ...]] = [("step", "in", "kept", "rejected", "failed", "why")]
     for row in facts.summary["funnel"]:
-        why = {**row["rejected"], **row["failed"]}
+        passed = {f"passed: {reason}": count for reason, count in row.get("passed", {}).items()}
+        why = {**row["rejected"], **row["failed"], **passed}
         reasons = ", ".join(f"{code(reason)} {count:,}" for reason, count in by_count(why))
         counts = (row["rows_in"], row["rows_out"], sum(row["rejected"].values()), sum(row["failed"].values()))
         rows.append((code(row["step"]), *map(number, counts), reasons))

@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from gritmill.pipeline.convert.groundings import Groundings
 from gritmill.pipeline.convert.reading import objects, size_of, texts
 from gritmill.pipeline.convert.sample import Losses, Sample, Unusable, make_sample
@@ -13,7 +11,6 @@ from gritmill.pipeline.storage.files import is_clean
 from gritmill.schemas import conversations
 from gritmill.schemas.columns import ImageRef
 from gritmill.schemas.conversations import Conversation
-from gritmill.schemas.replies import Provenance
 
 RECORD_FIELDS = (
     "key",
@@ -35,8 +32,6 @@ RECORD_FIELDS = (
     "annotations",
 )
 """Everything that a record may say; what a foreign one says beyond them goes to its metadata."""
-
-_PROVENANCE = TypeAdapter(list[Provenance])
 
 
 def from_record(
@@ -73,7 +68,7 @@ def from_record(
         ref_exps=found.expressions if is_grounded else None,
         masks=found.masks(),
         annotations=found.labels if isinstance(labels, list) else None,
-        told=_conversations(raw.get("conversations"), key, losses),
+        told=_conversations(raw, key, losses),
     )
     record = sample.record
     if is_clean(image_format := _text(raw, "image_format")) and image_format:
@@ -83,17 +78,12 @@ def from_record(
             is_clean(uri) and 0 <= offset < 2**63 and 0 <= length < 2**63
         ):
             record["source"] = {"uri": uri, "offset": offset, "length": length}
-    if raw.get("provenance") is not None:
-        try:
-            told = _PROVENANCE.validate_python(raw["provenance"], strict=True)
-            record["provenance"] = [origin._asdict() for origin in told]
-        except ValueError:
-            losses.part(key, "a provenance that is none")
     return sample
 
 
-def _conversations(value: object, key: str, losses: Losses) -> list[Conversation] | None:
+def _conversations(raw: Mapping[str, Any], key: str, losses: Losses) -> list[Conversation] | None:
     """Our `conversations`, a JSON string; None where the record has none."""
+    value = raw.get("conversations")
     if not isinstance(value, str):
         return None
     try:
@@ -101,6 +91,10 @@ def _conversations(value: object, key: str, losses: Losses) -> list[Conversation
     except ValueError:
         losses.part(key, "conversations that are none")
         return None
+    try:
+        told = conversations.of_record(raw)
+    except ValueError:
+        losses.part(key, "a provenance that is none")
     kept = [each for each in told if not next(conversations.mistakes(each), None)]
     for _ in range(len(told) - len(kept)):
         losses.part(key, "a conversation that is none")

@@ -76,7 +76,7 @@ class Sample(NamedTuple):
     @property
     def conversations(self) -> list[Conversation]:
         """The conversations about the image; none where the record has no such field."""
-        return conversations.from_json(self.record.get("conversations") or "[]")
+        return conversations.of_record(self.record)
 
     @property
     def extension(self) -> str:
@@ -198,7 +198,7 @@ FIELDS = {
     "source": "where the image was taken from",
     "metadata": "whatever else the source said",
     "conversations": "conversations about the image",
-    "provenance": "which language model wrote them",
+    "provenance": "which stage made them, with which language model or templates",
     "annotations": "boxes whose label is no part of the caption",
 }
 """What there is to lose of a sample."""

@@ -123,6 +123,7 @@ def statistics(
                 "rows_out": total.rows_out,
                 "rejected": dict(sorted(total.rejected.items())),
                 "failed": dict(sorted(total.failed.items())),
+                **({"passed": dict(sorted(total.passed.items()))} if total.passed else {}),
             }
             for name, total in totals.items()
         ],

@@ -25,8 +25,9 @@ def funnel_table(totals: dict[str, Total]) -> Table:
 
 
 def reasons_text(total: Total, most: int = 4) -> str:
-    """`too_small 12, undecodable 3`, the most frequent first."""
-    reasons = total.reasons()
+    """`too_small 12, undecodable 3, passed: truncated 4`, the most frequent first, what passed last."""
+    passed = sorted(total.passed.items(), key=lambda item: (-item[1], item[0]))
+    reasons = [*total.reasons(), *((f"passed: {reason}", count) for reason, count in passed)]
     text = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:most])
     return text + (f", {len(reasons) - most} more" if len(reasons) > most else "")
 

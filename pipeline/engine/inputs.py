@@ -25,7 +25,7 @@ def last_with_rows(steps: Sequence[Step], number: int) -> Step:
 
 
 def load_inputs(store: Store, steps: Sequence[Step], number: int, unit: str, reads: Sequence[str]) -> Inputs:
-    """Columns come from the last step before that wrote them; only those asked for are read."""
+    """Columns come from the steps before that wrote them; only those asked for are read."""
     rows = kept_rows(store, last_with_rows(steps, number).result(unit))
     return Inputs(rows.tolist(), load_columns(store, steps, number, unit, reads, rows))
 
@@ -39,17 +39,35 @@ def load_columns(
     rows: np.ndarray[Any, np.dtype[np.int32]],
 ) -> Columns:
     """The columns of certain rows, as they are before step `number`."""
-    sources: dict[Step, list[str]] = {}
-    for column in reads:
-        writers = (s for s in reversed(steps[:number]) if s.makes_rows and column in s.writes)
-        sources.setdefault(next(writers), []).append(column)
-    columns: Columns = {}
-    for step, names in sources.items():
+    made_by = {column: writers(steps[:number], column) for column in reads}
+    found: dict[tuple[Step, str], list[Any]] = {}
+    for step in dict.fromkeys(step for some in made_by.values() for step in some):
+        names = [column for column, some in made_by.items() if step in some]
         table = read_columns(store, step.result(unit), names)
         positions = np.searchsorted(table["_row"].to_numpy(), rows)
         table = table.take(positions)
         for name in names:
-            columns[name] = from_arrow(table[name], step.writes[name])
+            found[step, name] = from_arrow(table[name], step.writes[name])
+    columns = {name: _joined([found[step, name] for step in some]) for name, some in made_by.items()}
     if "image" in columns:
         columns["image"] = [StoredImage(ref) for ref in columns["image"]]
     return columns
+
+
+def writers(steps: Sequence[Step], column: str) -> list[Step]:
+    """The steps whose results make up a column, in order: the last that wrote all of it, and those that have
+    appended to it since."""
+    found: list[Step] = []
+    for step in reversed(steps):
+        if step.makes_rows and column in step.writes:
+            found.append(step)
+            if column not in step.appends:
+                break
+    return found[::-1]
+
+
+def _joined(parts: list[list[Any]]) -> list[Any]:
+    """The lists of each row one after another; what a single step wrote stays as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    return [[item for part in row if part is not None for item in part] for row in zip(*parts, strict=True)]

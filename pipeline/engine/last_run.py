@@ -38,6 +38,7 @@ class _Step(BaseModel):
     versions: dict[str, str]
     options: dict[str, Any]
     limits: list[Limit]
+    appends: list[str] = []
 
 
 class _Record(BaseModel):
@@ -56,7 +57,7 @@ def remember(plan: Plan, work: Store) -> None:
 
     {"parts": "parts-ae07d1d890ea8352.arrow",
      "steps": [{"name": "source", "kind": "source", "fingerprint": "3994f29c9521a5a2", "cpus": 1, "gpus": 0,
-                "columns": {"key": "str", ...}, "versions": {}, "options": {}, "limits": []}, ...],
+                "columns": {"key": "str", ...}, "versions": {}, "options": {}, "limits": [], "appends": []}, ...],
      "hidden": {}}
     """
     steps = [
@@ -70,6 +71,7 @@ def remember(plan: Plan, work: Store) -> None:
             versions=public(dict(step.versions)),
             options=without_secrets(step.options),
             limits=list(step.limits),
+            appends=list(step.appends),
         )
         for step in plan.steps
     ]
@@ -107,6 +109,7 @@ def _step(said: _Step, stage: Stage | None) -> Step:
         versions=tuple(said.versions.items()),
         options=said.options,
         limits=tuple(said.limits),
+        appends=tuple(said.appends),
     )
 
 

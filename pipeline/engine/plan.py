@@ -29,6 +29,7 @@ from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 from gritmill.stages.base import GlobalStage, Stage
 from gritmill.stages.filters.base import AtLeast, AtMost, Filter
+from gritmill.stages.maker import Maker
 
 _CHUNK = 65536
 _IS_RESULT = re.compile(rf"[0-9a-f]{{{DIGITS}}}{re.escape(SUFFIX)}").fullmatch
@@ -75,6 +76,8 @@ class Step:
     """What it was told: thresholds and the like."""
     limits: tuple[Limit, ...] = ()
     """Between which its measurements must lie."""
+    appends: tuple[str, ...] = ()
+    """Columns of which it writes what comes after the values of earlier steps."""
 
     @property
     def folder(self) -> str:
@@ -282,7 +285,8 @@ def make_plan(job: Job, parts: Parts) -> Plan:
         pins = tuple(f"{package}=={version}" for package, version in sorted(runtime.items()))
         resources = Resources(stage.cpus, gpus, name if stage.solo else "", pins)
         versions = tuple(sorted(revision.items()))
-        about = (stage, versions, options, _limits(stage))
+        appends = () if isinstance(stage, Maker) and stage.replace else stage.appends
+        about = (stage, versions, options, _limits(stage), appends)
         if isinstance(stage, GlobalStage):
             steps.append(Step(name, "sketch", feeding, resources, stage.sketches, *about))
             steps.append(Step(name, "process", feeding, resources, stage.writes, *about))

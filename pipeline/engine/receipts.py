@@ -26,6 +26,8 @@ class Receipt:
     """What did it: models, libraries, prompt files."""
     details: dict[str, int | str]
     """Whatever else a step measured, such as bytes written."""
+    passed: dict[str, int] = field(default_factory=dict)
+    """Of the rows out those to which the step had nothing to append, by reason."""
 
     def __post_init__(self) -> None:
         out = self.rows_out + sum(self.rejected.values()) + sum(self.failed.values())
@@ -51,6 +53,7 @@ class Total:
     rows_out: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    passed: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     def add(self, receipt: Receipt) -> None:
@@ -59,6 +62,7 @@ class Total:
         self.rows_out += receipt.rows_out
         self.rejected.update(receipt.rejected)
         self.failed.update(receipt.failed)
+        self.passed.update(receipt.passed)
         self.seconds += receipt.seconds
 
     @property

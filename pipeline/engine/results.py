@@ -2,9 +2,9 @@
 with their reason, and its receipt. The file exists only if it is whole, so it is also the mark that
 the work is done.
 
-    _row  _reason        _value  _threshold  _failed  words  characters
-    0     null           null    null        false    7      34
-    1     too_few_words  1       3           false    null   null
+    _row  _reason        _value  _threshold  _failed  _passed  words  characters
+    0     null           null    null        false    null     7      34
+    1     too_few_words  1       3           false    null     null   null
 """
 
 import io
@@ -30,6 +30,7 @@ _BOOKKEEPING = [
     ("_value", pa.string()),
     ("_threshold", pa.string()),
     ("_failed", pa.bool_()),
+    ("_passed", pa.string()),
 ]
 
 
@@ -38,6 +39,10 @@ _NOT_STORABLE = (pa.ArrowException, UnicodeError, TypeError, OverflowError)
 
 class Failure(Reject):
     """A row that was lost because something raised: `Failure("ValueError", "bad width")`."""
+
+
+class Passed(Reject):
+    """A row that goes on though a step had nothing to append for it, since something is there already."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,17 @@ def make_result(
 ) -> Result:
     """A step's output -> its result. `rows` are the part's row numbers, in ascending order."""
     rejects: list[Reject | None] = [None] * len(rows)
+    passes: list[Reject | None] = [None] * len(rows)
     arrays = []
     for name, kind in types.items():
         values = columns[name]
         if any(isinstance(value, Reject) for value in values):
             values = list(values)
             for i, value in enumerate(values):
-                if isinstance(value, Reject):
+                if isinstance(value, Passed):
+                    passes[i] = _without_secrets(value)
+                    values[i] = None
+                elif isinstance(value, Reject):
                     rejects[i] = rejects[i] or _without_secrets(value)
                     values[i] = None
         try:
@@ -78,12 +87,17 @@ def make_result(
     for reject in rejects:
         if reject is not None:
             (failed if isinstance(reject, Failure) else rejected)[reject.reason] += 1
+    # What is rejected does not pass.
+    passes = [None if reject else passed for reject, passed in zip(rejects, passes, strict=True)]
+    told = [reject or passed for reject, passed in zip(rejects, passes, strict=True)]
+    passed = Counter(one.reason for one in passes if one)
     bookkeeping = [
         pa.array(rows, pa.int32()),
         pa.array([r and r.reason for r in rejects], pa.string()),
-        pa.array([r and _plain_text(r.value) for r in rejects], pa.string()),
-        pa.array([r and _plain_text(r.threshold) for r in rejects], pa.string()),
+        pa.array([r and _plain_text(r.value) for r in told], pa.string()),
+        pa.array([r and _plain_text(r.threshold) for r in told], pa.string()),
         pa.array([isinstance(r, Failure) for r in rejects], pa.bool_()),
+        pa.array([r and r.reason for r in passes], pa.string()),
     ]
     schema = pa.schema([*_BOOKKEEPING, *((name, arrow_type(kind)) for name, kind in types.items())])
     receipt = Receipt(
@@ -96,6 +110,7 @@ def make_result(
         seconds=round(seconds, 6),
         versions=versions,
         details={},
+        passed=dict(sorted(passed.items())),
     )
     return Result(pa.table([*bookkeeping, *arrays], schema=schema), receipt)
 
@@ -157,9 +172,11 @@ def merge_results(pieces: Sequence[tuple[pa.Table, Receipt]]) -> Result:
     receipts = [receipt for _, receipt in pieces]
     rejected: Counter[str] = Counter()
     failed: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
     for receipt in receipts:
         rejected.update(receipt.rejected)
         failed.update(receipt.failed)
+        passed.update(receipt.passed)
     table = pa.concat_tables([piece.replace_schema_metadata(None) for piece, _ in pieces])
     first = receipts[0]
     return Result(
@@ -174,5 +191,6 @@ def merge_results(pieces: Sequence[tuple[pa.Table, Receipt]]) -> Result:
             seconds=round(sum(receipt.seconds for receipt in receipts), 6),
             versions=first.versions,
             details={},
+            passed=dict(sorted(passed.items())),
         ),
     )

@@ -29,7 +29,7 @@ class Forgotten(NamedTuple):
 
 
 def forget(plan: Layout, work: Store, reasons: Collection[str] = PASSING) -> list[Forgotten]:
-    """Removes the results of parts in which rows failed, or were rejected for one of the reasons.
+    """Removes the results of parts in which rows failed, or were rejected or passed for one of the reasons.
 
     From the last step to the first, so that a kill on the way leaves a run that can go on.
     """
@@ -43,7 +43,7 @@ def forget(plan: Layout, work: Store, reasons: Collection[str] = PASSING) -> lis
         done = plan.parts.chosen(plan.parts.done(names))
         rows = {
             receipt.part: sum(receipt.failed.values())
-            + sum(count for reason, count in receipt.rejected.items() if reason in reasons)
+            + sum(receipt.rejected.get(reason, 0) + receipt.passed.get(reason, 0) for reason in set(reasons))
             for receipt in Ledger(work, step.folder, names).receipts(done)
         }
         bad = {part: count for part, count in rows.items() if count}

@@ -8,10 +8,9 @@ from gritmill.pipeline.engine.yaml_lines import Path
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.output.shards import AssignShards
 from gritmill.pipeline.sources.base import Source
+from gritmill.schemas.conversations import Conversation
 from gritmill.stages.base import Stage
 from gritmill.stages.registry import all_stages
-
-_TOLD = "conversations"
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,16 @@ def wiring_mistakes(
     column keeps its type; what is counted in a text or aligned with a column is made after the last stage
     that writes these."""
     have = source.provides()
-    makers = ["the source"] if _TOLD in have else []
     for i, (name, stage) in ((i, (named.name, named.stage)) for i, named in stages):
         place: Path = ("stages", i)
-        if _TOLD in stage.writes and _TOLD not in stage.reads:
-            if makers:
-                yield Mistake(place, _second_maker(name, makers[0]))
-            makers.append(name)
         for column in stage.reads:
             if column not in have:
                 yield Mistake(place, f"{name} reads column {column}, {_who_writes(column)}")
         for column, kind in stage.writes.items():
             if have.get(column, kind) != kind:
                 yield Mistake(place, f"{name} writes column {column} with another type than before")
+            elif kind == list[Conversation] and column in have.keys() - {*stage.reads, *stage.appends}:
+                yield Mistake(place, _would_lose(name, column))
         have = have | stage.writes
     yield from _offset_mistakes(source, stages)
     yield from _alignment_mistakes(source, stages)
@@ -109,11 +105,10 @@ def _all(source: Source) -> list[Source]:
     return [source, *source.within()]
 
 
-def _second_maker(name: str, first: str) -> str:
-    keep = "let the source not `carry` them" if first == "the source" else "keep one of the two"
+def _would_lose(name: str, column: str) -> str:
     return (
-        f"{name} makes {_TOLD} anew, and those of {first} would be lost: a sample has those of one maker; "
-        f"{keep}, or make each in a recipe and folder of its own"
+        f"{name} writes {column} without a look at those that are there, which would be lost; build its "
+        f"class on Maker (stages/maker.py), which appends, or let it read {column} if it is to rewrite them"
     )
 
 

@@ -4,12 +4,15 @@ import gc
 import time
 from collections.abc import Mapping, Sequence
 
-from gritmill.pipeline.engine.inputs import Inputs, load_inputs
+import numpy as np
+
+from gritmill.pipeline.engine.inputs import Inputs, load_columns, load_inputs, writers
 from gritmill.pipeline.engine.isolate import process_isolated
 from gritmill.pipeline.engine.plan import Parts, Step
 from gritmill.pipeline.engine.receipts import Receipt
 from gritmill.pipeline.engine.results import (
     Failure,
+    Passed,
     Result,
     make_result,
     merge_results,
@@ -17,12 +20,13 @@ from gritmill.pipeline.engine.results import (
     read_result,
     write_result,
 )
+from gritmill.pipeline.engine.signing import signing
 from gritmill.pipeline.engine.sketches import Decisions, StoredSketches, write_decision
 from gritmill.pipeline.engine.tasks import Rows, Task, piece_name
 from gritmill.pipeline.engine.write_shard import ShardTask, write_shard
 from gritmill.pipeline.sources.base import Source
 from gritmill.pipeline.storage.store import Store
-from gritmill.schemas.columns import Columns
+from gritmill.schemas.columns import Columns, Reject
 from gritmill.schemas.public import hide
 from gritmill.stages.base import GlobalStage, Stage
 
@@ -110,13 +114,31 @@ class Worker:
             columns |= self._decisions(step, stage)[task.unit.index]
         if task.rows is not None:
             rows, columns = _sliced(rows, columns, task.rows)
-        writes = tuple(stage.writes)
+        writes, process = tuple(stage.writes), signing(stage, step.name)
         out: Columns = {name: [] for name in writes}
         for start in range(0, len(rows), stage.batch_size):
             batch = {name: values[start : start + stage.batch_size] for name, values in columns.items()}
-            for name, values in process_isolated(stage.process, batch, writes).items():
+            for name, values in process_isolated(process, batch, writes).items():
                 out[name].extend(values)
+        self._let_pass(step, task, rows, out)
         return Inputs(rows, out)
+
+    def _let_pass(self, step: Step, task: Task, rows: list[int], columns: Columns) -> None:
+        """A row goes on without what the step would have appended, if there is something already."""
+        for name in step.appends:
+            values = columns[name]
+            refused = [
+                i
+                for i, value in enumerate(values)
+                if isinstance(value, Reject) and not isinstance(value, Failure)
+            ]
+            if not (refused and writers(self.steps[: task.step], name)):
+                continue
+            asked = np.array([rows[i] for i in refused], np.int32)
+            there = load_columns(self.store, self.steps, task.step, task.unit.id, [name], asked)[name]
+            for i, earlier in zip(refused, there, strict=True):
+                if earlier:
+                    values[i] = Passed(values[i].reason, values[i].value, values[i].threshold)
 
     def _blame(self, step: Step, task: Task) -> Result:
         assert task.rows is not None

@@ -6,9 +6,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from gritmill.pipeline.engine.inputs import writers
 from gritmill.pipeline.engine.plan import Layout, Unit
 from gritmill.pipeline.engine.results import read_columns, read_result
 from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.conversations import Conversation
 from gritmill.schemas.errors import UserError
 
 
@@ -18,7 +20,8 @@ class Chapter:
 
     step: str
     verdict: str
-    """`kept`, `rejected`, `failed`, or `not run yet`."""
+    """`kept`, `passed` (kept, though the step had nothing to append to it), `rejected`, `failed`, or
+    `not run yet`."""
     reason: str = ""
     value: str = ""
     threshold: str = ""
@@ -26,6 +29,8 @@ class Chapter:
     """What the step wrote for it."""
     options: dict[str, Any] = field(default_factory=dict)
     """What the step was told: thresholds and the like."""
+    replaced: tuple[str, ...] = ()
+    """The steps before whose conversations it drops."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def _find(plan: Layout, work: Store, key: str) -> Iterator[tuple[Unit, int, str]
 
 
 def _chapters(plan: Layout, work: Store, unit: Unit, row: int) -> Iterator[Chapter]:
-    for step in plan.steps:
+    for number, step in enumerate(plan.steps):
         if not step.makes_rows:
             continue
         name = step.result(unit.id)
@@ -79,4 +84,15 @@ def _chapters(plan: Layout, work: Store, unit: Unit, row: int) -> Iterator[Chapt
             why = (found["_reason"], found["_value"], found["_threshold"])
             yield Chapter(step.name, verdict, *why, columns, dict(step.options))
             return
-        yield Chapter(step.name, "kept", columns=columns, options=dict(step.options))
+        verdict = "passed" if found["_passed"] is not None else "kept"
+        why = (found["_passed"] or "", found["_value"] or "", found["_threshold"] or "")
+        yield Chapter(step.name, verdict, *why, columns, dict(step.options), _replaced(plan, number))
+
+
+def _replaced(plan: Layout, number: int) -> tuple[str, ...]:
+    """The steps that made the conversations which `replace` drops."""
+    step = plan.steps[number]
+    if step.options.get("replace") is not True:
+        return ()
+    told = [column for column, kind in step.writes.items() if kind == list[Conversation]]
+    return tuple(one.name for column in told for one in writers(plan.steps[:number], column))

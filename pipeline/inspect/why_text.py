@@ -34,6 +34,8 @@ def _lines(story: Story) -> Iterator[str]:
         yield f"  {chapter.step:<24} {_verdict(chapter)}"
         if chapter.options:
             yield _line("options", ", ".join(f"{k} {_short(v)}" for k, v in chapter.options.items()))
+        if chapter.replaced:
+            yield _line("replaces", f"the conversations of {', '.join(chapter.replaced)}")
         for name, value in chapter.columns.items():
             show = _SHOWN.get(name, _plainly)
             for i, text in enumerate(show(value, caption)):
@@ -131,12 +133,14 @@ def _words(value: Any, caption: str) -> Iterator[str]:
 
 
 def _conversations(value: Any, caption: str) -> Iterator[str]:
-    """Turns as they will be read, with the boxes of each behind it."""
-    for turn in (turn for conversation in value for turn in conversation["turns"]):
-        boxes = [box for region in turn["regions"] for box in region]
-        boxes += [box for phrase in turn["phrases"] for box in phrase["boxes"]]
-        spoken = _short(" ".join(turn["text"].split()))
-        yield " ".join([f"{turn['role']}:", spoken, *map(_corners, boxes)])
+    """Turns as they will be read, with the boxes of each behind it; then, where each conversation is from."""
+    for conversation in value:
+        for turn in conversation["turns"]:
+            boxes = [box for region in turn["regions"] for box in region]
+            boxes += [box for phrase in turn["phrases"] for box in phrase["boxes"]]
+            spoken = _short(" ".join(turn["text"].split()))
+            yield " ".join([f"{turn['role']}:", spoken, *map(_corners, boxes)])
+        yield _maker(conversation["provenance"])
 
 
 def _reply(value: Any, caption: str) -> Iterator[str]:
@@ -144,12 +148,15 @@ def _reply(value: Any, caption: str) -> Iterator[str]:
     yield _short(" ".join(value["text"].split()))
 
 
-def _provenance(value: Any, caption: str) -> Iterator[str]:
-    yield from map(_origin, value)
+def _maker(value: dict[str, Any]) -> str:
+    """Of the provenance of a conversation."""
+    by = _origin(value) if value["model"] else " from ".join(filter(None, [value["task"], value["template"]]))
+    since = f", rewritten by {value['rewritten_by']}" if value["rewritten_by"] else ""
+    return f"made by {value['maker']}{': ' + by if by else ''}{since}"
 
 
 def _origin(value: dict[str, Any]) -> str:
-    """Of a reply or the provenance of a conversation."""
+    """Of a reply or the provenance of a conversation that a language model wrote."""
     tokens = f"{value['tokens_in']:,} tokens in, {value['tokens_out']:,} out"
     kept = f"request {value['request'][:8]}, prompt {value['prompt'][:8]}"
     model = f"{value['model']} ({value['backend']})"
@@ -169,5 +176,4 @@ _SHOWN: dict[str, Callable[[Any, str], Iterator[str]]] = {
     "context_regions": _annotations,
     "conversations": _conversations,
     "reply": _reply,
-    "provenance": _provenance,
 }

@@ -6,7 +6,8 @@ from typing import Any, BinaryIO, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gritmill.schemas.columns import Check
+from gritmill.schemas.columns import Check, arrow_type
+from gritmill.schemas.conversations import Provenance
 from gritmill.schemas.records import Record, to_record
 
 _REGIONS = pa.list_(pa.list_(pa.float64()))
@@ -19,18 +20,6 @@ _MASK = pa.struct(
     }
 )
 _CHECKS = pa.struct({check: pa.bool_() for check in get_args(Check)})
-_PROVENANCE = pa.struct(
-    {
-        "task": pa.string(),
-        "backend": pa.string(),
-        "model": pa.string(),
-        "prompt": pa.string(),
-        "request": pa.string(),
-        "tokens_in": pa.int64(),
-        "tokens_out": pa.int64(),
-        "finish_reason": pa.string(),
-    }
-)
 SCHEMA = pa.schema(
     {
         "key": pa.string(),
@@ -48,7 +37,7 @@ SCHEMA = pa.schema(
         "captions": pa.list_(pa.string()),
         "metadata": pa.string(),
         "conversations": pa.string(),
-        "provenance": pa.list_(_PROVENANCE),
+        "provenance": arrow_type(list[Provenance]),
     }
 )
 """The fields of a record (`schemas/records.py`), one column each; null where the record has none."""

@@ -94,6 +94,7 @@ def _recorded(output: Store) -> tuple[dict[str, Total], dict[str, dict[str, str]
             rows_out=row["rows_out"],
             rejected=Counter(row["rejected"]),
             failed=Counter(row["failed"]),
+            passed=Counter(row.get("passed", {})),
         )
         for row in stats["funnel"]
     }

@@ -27,7 +27,6 @@ from gritmill.schemas.conversations import Conversation
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.masks import Mask
 from gritmill.schemas.records import Region
-from gritmill.schemas.replies import Provenance
 
 Kind = Literal["boxes", "masks", "checks", "conversations"]
 
@@ -35,14 +34,13 @@ COLUMNS: dict[Kind, dict[str, Any]] = {
     "boxes": {"boxes": list[GroundedBox], "ref_exps": list[Span]},
     "masks": {"masks": list[Mask]},
     "checks": {"box_checks": list[list[BoxCheck]]},
-    "conversations": {"conversations": list[Conversation], "provenance": list[Provenance]},
+    "conversations": {"conversations": list[Conversation]},
 }
 """What can be carried over, and the columns of each."""
 
 LOOKS_AT = 100
 """Most records of a folder that are read to learn what its run has made."""
 
-_PROVENANCE = TypeAdapter(list[Provenance])
 _CHECKS = TypeAdapter(dict[Check, bool])
 
 
@@ -192,8 +190,7 @@ def columns_of(record: Mapping[str, Any]) -> dict[str, Any]:
         "ref_exps": [expression.span for expression, _ in zip(expressions, boxes, strict=True)],
         "masks": _masks(record.get("masks"), boxes),
         "box_checks": _checks(made),
-        "conversations": conversations.from_json(record.get("conversations", "[]")),
-        "provenance": _provenance(record.get("provenance")),
+        "conversations": conversations.of_record(record),
     }
 
 
@@ -210,11 +207,3 @@ def _checks(made: list[dict[str, Any]]) -> list[list[BoxCheck]] | None:
         return None
     checks = [_CHECKS.validate_python(by.get("checks", {}), strict=True) for by in made]
     return [[BoxCheck(name, passed, math.nan, math.nan) for name, passed in each.items()] for each in checks]
-
-
-def _provenance(entries: Any) -> list[Provenance] | None:
-    """None for a record whose conversations no language model wrote, which says nothing of it."""
-    if entries is None:
-        return None
-    rows = [tuple(entry[field] for field in Provenance._fields) for entry in entries]
-    return _PROVENANCE.validate_python(rows)

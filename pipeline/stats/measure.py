@@ -16,6 +16,7 @@ import numpy as np
 from gritmill.pipeline.stats.languages import SomeCaptions
 from gritmill.pipeline.stats.read import Read, read_samples
 from gritmill.pipeline.storage.store import Store
+from gritmill.schemas import conversations
 from gritmill.schemas.columns import TOGETHER, Span
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.records import Record, Region
@@ -69,6 +70,8 @@ class Stats:
     """Boxes by the model and revision that found them."""
     text_models: dict[str, int]
     """Conversations by the language model that wrote them; those made by rules are in none."""
+    makers: dict[str, int]
+    """Conversations by the stage that made them, as its recipe calls it."""
     licenses: dict[str, int]
     """Samples by the licence that the source states for them (`license` in their metadata)."""
 
@@ -136,6 +139,7 @@ class _Counts:
         self.heads: Counter[str] = Counter()
         self.box_models: Counter[str] = Counter()
         self.text_models: Counter[str] = Counter()
+        self.makers: Counter[str] = Counter()
         self.licenses: Counter[str] = Counter()
         self.some_captions = SomeCaptions()
 
@@ -150,7 +154,10 @@ class _Counts:
         self.some_captions.add(record["key"], caption)
         self.n["caption words"] += len(caption.split())
         self.n["conversations"] += "conversations" in record
-        self.text_models.update(origin["model"] for origin in record.get("provenance", ()))
+        for talk in conversations.of_record(record):
+            self.makers[talk.provenance.maker] += 1
+            if talk.provenance.model:
+                self.text_models[talk.provenance.model] += 1
         self._add_license(record)
         self._add_boxes(record, caption)
 
@@ -204,6 +211,7 @@ class _Counts:
             conversations=n["conversations"],
             box_models=_ranked(self.box_models),
             text_models=_ranked(self.text_models),
+            makers=_ranked(self.makers),
             licenses=_ranked(self.licenses),
         )
 

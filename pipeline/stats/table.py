@@ -51,6 +51,7 @@ def own_rows(stats: Stats) -> Rows:
         ("images with the bytes of another", number(stats.duplicate_images)),
         ("samples with conversations", number(stats.conversations)),
         ("boxes found by", ranking(stats.box_models, _CONCEPTS)),
+        ("conversations made by", ranking(stats.makers, _CONCEPTS)),
         ("conversations written by", ranking(stats.text_models, _CONCEPTS)),
         ("licences stated by the source", ranking(stats.licenses, _CONCEPTS)),
     ]

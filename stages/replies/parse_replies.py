@@ -16,13 +16,14 @@ from gritmill.schemas.conversations import (
     ASSISTANT,
     HUMAN,
     Conversation,
+    Provenance,
     Turn,
     placeholder,
     shielded,
     with_image,
 )
-from gritmill.schemas.replies import Provenance, Region, Reply
-from gritmill.stages.base import Stage
+from gritmill.schemas.replies import Region, Reply
+from gritmill.stages.maker import Maker
 from gritmill.stages.replies import formats, regions
 
 UNUSABLE = {"length": "truncated", "content_filter": "filtered", "refusal": "refusal"}
@@ -31,7 +32,7 @@ UNUSABLE = {"length": "truncated", "content_filter": "filtered", "refusal": "ref
 _OURS = ("detail", "brief")
 
 
-class ParseReplies(Stage):
+class ParseReplies(Maker):
     """Reply -> a conversation about the image, boxes left as numbers, and its provenance.
 
     "Question:\\nWhat is it?\\n===\\nAnswer:\\nA dog [0.100, 0.200, 0.500, 0.900].\\n===" ->
@@ -43,7 +44,6 @@ class ParseReplies(Stage):
     """
 
     reads = ("key", "reply", "context_regions")
-    writes = {"conversations": list[Conversation], "provenance": list[Provenance]}
 
     batch_size: int = Field(default=4096, ge=1)
     formats: dict[str, Format] = Field(default_factory=dict)
@@ -69,10 +69,7 @@ class ParseReplies(Stage):
 
     def process(self, batch: Columns) -> Columns:
         rows = zip(*(batch[name] for name in self.reads), strict=True)
-        return {
-            "conversations": [self._row(*row) for row in rows],
-            "provenance": [[_provenance(reply)] for reply in batch["reply"]],
-        }
+        return {"conversations": [self._row(*row) for row in rows]}
 
     def _row(self, key: str, reply: Reply, known: list[Region]) -> list[Conversation] | Reject:
         if reply.finish_reason in UNUSABLE:
@@ -93,7 +90,7 @@ class ParseReplies(Stage):
         except ValueError as error:
             return Reject("bad_format", error)
         first = turns[0]._replace(text=with_image(turns[0].text, before))
-        return [Conversation([first, *turns[1:]])]
+        return [Conversation([first, *turns[1:]], _provenance(reply))]
 
 
 def _turn(role: str, task: str, text: str, known: list[Region]) -> Turn:
@@ -107,7 +104,8 @@ def _turn(role: str, task: str, text: str, known: list[Region]) -> Turn:
 
 
 def _provenance(reply: Reply) -> Provenance:
-    return Provenance(*(getattr(reply, name) for name in Provenance._fields))
+    said = {name: value for name, value in reply._asdict().items() if name != "text"}
+    return Provenance(**said)
 
 
 @cache

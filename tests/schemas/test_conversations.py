@@ -10,6 +10,7 @@ from gritmill.schemas.conversations import (
     IMAGE,
     Conversation,
     Phrase,
+    Provenance,
     Turn,
     from_json,
     mistakes,
@@ -170,11 +171,13 @@ def test_json_and_arrow_give_the_same_conversations_back():
 
 
 def test_json_as_it_stands_in_a_record():
-    assert to_json([Conversation([WHAT[0], CAPTION[1]._replace(phrases=[Phrase(Span(0, 5), [DOG])])])]) == (
+    turns = [WHAT[0], CAPTION[1]._replace(phrases=[Phrase(Span(0, 5), [DOG])])]
+    assert to_json([Conversation(turns, Provenance("tasks", "reg", template="tasks/reg@c81b"))]) == (
         '[{"turns":[{"role":"human","task":"rec","text":"What is in <region:0>?",'
         '"regions":[[[0.6,0.5,0.75,0.8]]],"phrases":[]},'
         '{"role":"assistant","task":"rec","text":"a dog and a cat","regions":[],'
-        '"phrases":[{"span":[0,5],"boxes":[[0.1,0.2,0.5,0.9]]}]}]}]'
+        '"phrases":[{"span":[0,5],"boxes":[[0.1,0.2,0.5,0.9]]}]}],'
+        '"provenance":{"maker":"tasks","task":"reg","template":"tasks/reg@c81b"}}]'
     )
 
 

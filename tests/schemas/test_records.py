@@ -9,9 +9,8 @@ import pytest
 
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
-from gritmill.schemas.conversations import Conversation, Turn, from_json
+from gritmill.schemas.conversations import Conversation, Provenance, Turn, from_json, of_record
 from gritmill.schemas.records import COLUMNS, Region, to_json, to_record
-from gritmill.schemas.replies import Provenance
 
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
 CHUNK, COVER = Box(0.0194, 0.0276, 0.9593, 0.9695), Box(0.0196, 0.3105, 0.9622, 0.9603)
@@ -93,19 +92,68 @@ def test_a_record_is_made_of_the_columns_that_are_named():
 def test_conversations_come_last_as_one_string_and_change_nothing_else():
     talk = Conversation([Turn("human", "reg", "What is in <region:0>?", [[COVER]], [])])
     record = to_record(SAMPLE | {"conversations": [talk]})
-    assert list(record)[-1] == "conversations"
+    assert list(record)[-2:] == ["conversations", "provenance"]
     assert from_json(record.pop("conversations")) == [talk]
+    assert record.pop("provenance") == [Provenance("unknown")._asdict()]
     assert (
         to_json(record) == to_json(to_record(SAMPLE)) == to_json(to_record(SAMPLE | {"conversations": None}))
     )
     assert to_record(SAMPLE | {"conversations": []})["conversations"] == "[]"
 
 
-def test_provenance_follows_the_conversations_it_belongs_to():
-    origin = Provenance("conversation", "openai", "gpt-4o-2024-11-20", "3f9a", "b2c4", 812, 143, "stop")
-    record = to_record(SAMPLE | {"conversations": [Conversation([])], "provenance": [origin]})
-    assert list(record)[-2:] == ["conversations", "provenance"]
-    assert [Provenance(**found) for found in json.loads(to_json(record))["provenance"]] == [origin]
+ORIGIN = Provenance("parse", "conversation", "openai", "/home/me/llama-3", "3f9a", "b2c4", 812, 143, "stop")
+SAID: dict[str, Any] = {
+    "task": "conversation",
+    "backend": "openai",
+    "model": "gpt-4o",
+    "prompt": "3f9a",
+    "request": "b2c4",
+    "tokens_in": 812,
+    "tokens_out": 143,
+    "finish_reason": "stop",
+}
+TURNS = '[{"turns":[]}]'
+
+
+def test_a_conversation_says_where_it_came_from_and_so_does_its_record_without_telling_of_the_machine():
+    talk = [Conversation([], ORIGIN), Conversation([], Provenance("tasks", "rec", template="tasks/rec@1c9b"))]
+    record = to_record(SAMPLE | {"conversations": talk})
+    public = [ORIGIN._replace(model=".../llama-3"), talk[1].provenance]
+    assert [each.provenance for each in from_json(record["conversations"])] == public
+    assert [Provenance(**found) for found in json.loads(to_json(record))["provenance"]] == public
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        ({}, []),
+        ({"conversations": "[]"}, []),
+        ({"conversations": TURNS}, [Provenance("unknown")]),
+        ({"conversations": TURNS, "provenance": None}, [Provenance("unknown")]),
+        ({"conversations": TURNS, "provenance": [SAID]}, [Provenance("unknown", **SAID)]),
+        (
+            {"conversations": '[{"turns":[],"provenance":{"maker":"a"}}]', "provenance": [SAID]},
+            [Provenance("a")],
+        ),
+    ],
+)
+def test_format_1_has_its_provenance_beside_the_conversations_or_none(record, found):
+    assert [each.provenance for each in of_record(record)] == found
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"conversations": 3},
+        {"conversations": TURNS, "provenance": 3},
+        {"conversations": TURNS, "provenance": [SAID, SAID]},
+        {"conversations": TURNS, "provenance": [{"tokens_in": "many"}]},
+        {"provenance": [SAID]},
+    ],
+)
+def test_conversations_that_do_not_fit_their_provenance_are_none(record):
+    with pytest.raises(ValueError):
+        of_record(record)
 
 
 def test_parallel_columns_of_different_length_are_refused():

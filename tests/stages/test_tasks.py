@@ -333,8 +333,13 @@ def test_our_recipe_writes_conversations_into_every_record(cli, tmp_path):
                     records[record["key"]] = record
     assert len(records) > 20
     for record in records.values():
-        assert list(record)[-1] == "conversations"
+        assert list(record)[-2:] == ["conversations", "provenance"]
         [talk] = from_json(record["conversations"])
+        assert talk.provenance.maker == "tasks"
+        asked = list(dict.fromkeys(turn.task for turn in talk.turns))
+        assert talk.provenance.task == ", ".join(asked)
+        files = [f"tasks/{task}@{prompts.digest(f'tasks/{task}')}" for task in asked]
+        assert talk.provenance.template == ", ".join(files)
         for dialect in DIALECTS.values():
             spelled = render(talk, dialect, (record["width"], record["height"]))
             assert "".join(text for _, text in spelled).count(IMAGE) == bool(spelled)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gritmill.schemas.columns import Columns, Reject
-from gritmill.schemas.conversations import Conversation
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn
 from gritmill.stages.base import GlobalStage, Sketches, Stage
 from gritmill.stages.filters.base import AtLeast, Filter
+from gritmill.stages.maker import Maker
 
 
 class Slow(Stage):
@@ -176,3 +177,43 @@ class Letters(Filter):
 
     def measure(self, batch: Columns) -> Columns:
         return {"letters": list(map(len, batch["caption"]))}
+
+
+class Forgets(Stage):
+    """Writes conversations as if there were none yet."""
+
+    reads = ("caption",)
+    writes = {"conversations": list[Conversation]}
+
+    def process(self, batch: Columns) -> Columns:
+        return {"conversations": [[Conversation([])] for _ in batch["caption"]]}
+
+
+class Says(Maker):
+    """Makes a conversation of each caption but those with a word in them."""
+
+    reads = ("caption",)
+
+    text: str = "A thing."
+    but: str = "nothing"
+
+    def process(self, batch: Columns) -> Columns:
+        return {"conversations": [self._row(caption) for caption in batch["caption"]]}
+
+    def _row(self, caption: str) -> list[Conversation] | Reject:
+        if self.but in caption:
+            return Reject("bad_word", self.but, 0)
+        turns = [
+            Turn(HUMAN, "caption", "<image>\nWhat?", [], []),
+            Turn(ASSISTANT, "caption", self.text, [], []),
+        ]
+        return [Conversation(turns)]
+
+
+class SaysOrRaises(Says):
+    """Raises for them instead."""
+
+    def _row(self, caption: str) -> list[Conversation] | Reject:
+        if self.but in caption:
+            raise ValueError(f"cannot bear {self.but}")
+        return super()._row(caption)

@@ -7,9 +7,8 @@ from PIL import Image
 from gritmill.pipeline.convert.sample import make_sample
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Annotation, GroundedBox, ImageRef, Span
-from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Provenance, Turn
 from gritmill.schemas.masks import Mask
-from gritmill.schemas.replies import Provenance
 
 SIZE = (640, 480)
 
@@ -41,7 +40,7 @@ def make_file(tmp_path):
     return make
 
 
-PROVENANCE = Provenance("conversation", "echo", "echo", "1234", "5678", 12, 34, "stop")
+PROVENANCE = Provenance("parse", "conversation", "echo", "echo", "1234", "5678", 12, 34, "stop")
 CAPTION = "A dog, two cats [old] and a dog\nin the field"
 
 
@@ -53,7 +52,8 @@ def conversation(number):
             Turn(ASSISTANT, "rec", "<region:0>", [[box]], []),
             Turn(HUMAN, "caption", "What is seen?", [], []),
             Turn(ASSISTANT, "caption", "A dog runs.", [], [Phrase(Span(0, 5), [box])]),
-        ]
+        ],
+        PROVENANCE,
     )
 
 
@@ -104,8 +104,6 @@ def make_full(make_file):
         sample = make_sample(f"k.{number}/x", CAPTION, SIZE, ImageRef(uri, 0, len(image)), **settings)
         sample.record["image_format"] = "mpo"
         sample.record["source"] = {"uri": "photos.tar", "offset": 512, "length": 900}
-        if settings["told"] is not None:
-            sample.record["provenance"] = [PROVENANCE._asdict()] * 2
         return sample
 
     return make

@@ -29,7 +29,7 @@ GET = {
     "image_format": lambda s: s.record["image_format"],
     "source": lambda s: s.record["source"],
     "metadata": lambda s: s.record["metadata"],
-    "conversations": lambda s: s.record.get("conversations"),
+    "conversations": lambda s: [talk.turns for talk in s.conversations],
     "provenance": lambda s: s.record.get("provenance"),
     "annotations": lambda s: s.record.get("annotations"),
 }

@@ -4,6 +4,9 @@ import pytest
 
 from gritmill.pipeline.inspect.why import Chapter, Story
 from gritmill.pipeline.inspect.why_text import story_lines
+from gritmill.schemas.conversations import Provenance
+
+NO_ONE = Provenance()._asdict()
 
 
 def box(*corners: float) -> dict[str, float]:
@@ -15,7 +18,7 @@ def test_a_conversation_reads_as_one_with_its_boxes_behind() -> None:
     question = {"role": "human", "text": "<image>\nWhere is the dog?", "regions": [], "phrases": []}
     answer = {"role": "assistant", "text": "<region:0>", "regions": [[dog]], "phrases": []}
     caption = {"role": "assistant", "text": "A dog.", "regions": [], "phrases": [{"boxes": [dog, dog]}]}
-    turns = {"turns": [question, answer, question, caption]}
+    turns = {"turns": [question, answer, question, caption], "provenance": NO_ONE}
     story = Story("key", "part", 3, [Chapter("tasks", "kept", columns={"conversations": [turns]})])
     lines = [line.strip() for line in story_lines(story)]
     assert lines[2:] == [
@@ -23,6 +26,7 @@ def test_a_conversation_reads_as_one_with_its_boxes_behind() -> None:
         "assistant: <region:0> [0.100 0.200 0.500 0.900]",
         "human: <image> Where is the dog?",
         "assistant: A dog. [0.100 0.200 0.500 0.900] [0.100 0.200 0.500 0.900]",
+        "made by unknown",
     ]
 
 
@@ -39,7 +43,14 @@ def test_a_reply_says_who_wrote_it_and_then_what() -> None:
     }
     columns = {
         "reply": {**origin, "text": "Question:\nWhat?\n===\nAnswer:\nA dog.\x1b"},
-        "provenance": [origin],
+        "conversations": [
+            {"turns": [], "provenance": NO_ONE | origin | {"maker": "parse", "rewritten_by": "shorten"}},
+            {
+                "turns": [],
+                "provenance": NO_ONE | {"maker": "tasks", "task": "rec", "template": "tasks/rec@1c9b"},
+            },
+            {"turns": [], "provenance": NO_ONE},
+        ],
     }
     story = Story("key", "part", 3, [Chapter("generate", "kept", columns=columns)])
     lines = [line.strip() for line in story_lines(story)]
@@ -50,7 +61,9 @@ def test_a_reply_says_who_wrote_it_and_then_what() -> None:
     assert lines[2:] == [
         f"reply          {said}",
         "Question: What? === Answer: A dog.\\x1b",
-        f"provenance     {said}",
+        f"conversations  made by parse: {said}, rewritten by shorten",
+        "made by tasks: rec from tasks/rec@1c9b",
+        "made by unknown",
     ]
 
 

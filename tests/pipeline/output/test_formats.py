@@ -16,9 +16,8 @@ from gritmill.pipeline.output.coco import merge
 from gritmill.pipeline.output.formats import FORMATS, image_extension
 from gritmill.pipeline.storage.member_names import MAX_STEM, member_stem
 from gritmill.schemas.columns import BoxCheck
-from gritmill.schemas.conversations import Conversation, Turn
+from gritmill.schemas.conversations import Conversation, Provenance, Turn
 from gritmill.schemas.records import to_record
-from gritmill.schemas.replies import Provenance
 
 
 def write(name, samples, extension="jpg"):
@@ -208,8 +207,8 @@ def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
     monkeypatch.setattr("gritmill.pipeline.output.parquet.ROW_GROUP", 3)
     samples[2] = (make_sample(2, boxes=None, ref_exps=None), b"")
     samples[3] = (make_sample(3, conversations=[]), b"")
-    origin = Provenance("conversation", "openai", "gpt-4o", "3f9a", "b2c4", 812, 143, "stop")
-    samples[4] = (make_sample(4, conversations=[], provenance=[origin]), b"")
+    origin = Provenance("parse", "conversation", "openai", "gpt-4o", "3f9a", "b2c4", 812, 143, "stop")
+    samples[4] = (make_sample(4, conversations=[Conversation([], origin)]), b"")
     checks = [[BoxCheck("max_area", True, 0.5, 0.9)], [BoxCheck("max_area", False, 0.92, 0.9)]]
     samples[5] = (make_sample(5, box_checks=checks), b"")
     parquet = pq.ParquetFile(io.BytesIO(write("parquet", samples)))

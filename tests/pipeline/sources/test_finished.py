@@ -18,6 +18,7 @@ from gritmill.pipeline.sources.mix import MixSource
 from gritmill.pipeline.storage.store import Store
 from gritmill.pipeline.verify.check import verify
 from gritmill.schemas.columns import Reject
+from gritmill.schemas.conversations import of_record
 from gritmill.schemas.masks import Mask
 
 pytest.importorskip("spacy", reason="needs the extra `nlp`")
@@ -111,15 +112,14 @@ def test_a_run_read_and_written_again_is_the_same(stages, fields, write_recipe, 
     same_but_for_the_source(before, records(again))
 
 
-def test_conversations_of_a_run_are_not_made_anew_beside_themselves(write_recipe):
+@pytest.mark.parametrize(("carry", "makers"), [("", {"tasks", "again"}), (", carry: [boxes]", {"again"})])
+def test_conversations_of_a_run_come_before_those_that_are_made(carry, makers, write_recipe):
     first = made(write_recipe, "type: scenes, count: 6, size: 96", STAGES, "first")
-    source = f"type: finished, shards: {first}/data/*.tar"
-    stages = ["image_check", "caption_conversations"]
-    words = "caption_conversations makes conversations anew, and those of the source would be lost"
-    for one in (source, f"type: mix, sources: {{a: {{{source}}}, b: {{type: scenes, count: 2}}}}"):
-        with pytest.raises(RecipeError, match=f"{words}.*let the source not `carry` them"):
-            load_recipe(str(write_recipe(one, stages, "again", folder="again")))
-    load_recipe(str(write_recipe(f"{source}, carry: [boxes]", stages, "again", folder="again")))
+    source = f"type: finished, shards: {first}/data/*.tar{carry}"
+    again = made(write_recipe, source, ["image_check", "caption_conversations: {as: again}"], "again")
+    for record in records(again).values():
+        told = [each.provenance.maker for each in of_record(record)]
+        assert told == sorted(makers, reverse=True) == [origin["maker"] for origin in record["provenance"]]
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS.values())

@@ -11,9 +11,17 @@ from hypothesis import strategies as st
 from gritmill import prompts
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Reject
-from gritmill.schemas.conversations import IMAGE, Conversation, from_json, mistakes, render, to_json
+from gritmill.schemas.conversations import (
+    IMAGE,
+    Conversation,
+    Provenance,
+    from_json,
+    mistakes,
+    render,
+    to_json,
+)
 from gritmill.schemas.dialects import DIALECTS
-from gritmill.schemas.replies import Exchange, Exchanges, Provenance, Region, Reply, exchanges_schema
+from gritmill.schemas.replies import Exchange, Exchanges, Region, Reply, exchanges_schema
 from gritmill.stages.replies import regions
 from gritmill.stages.replies.formats import exchanges
 from gritmill.stages.replies.parse_replies import ParseReplies
@@ -233,10 +241,11 @@ def test_a_format_may_be_given_for_a_folder(tmp_path: Path) -> None:
 
 def test_provenance_is_the_reply_without_its_text() -> None:
     out = ParseReplies().process({"key": ["k"], "reply": [reply(QA)], "context_regions": [[]]})
-    assert out["provenance"] == [
-        [Provenance("conversation", "openai", "gpt-x", "3f9a", "b2c4", 812, 143, "stop")]
-    ]
-    assert Provenance._fields == tuple(name for name in Reply._fields if name != "text")
+    [[talk]] = out["conversations"]
+    assert talk.provenance == Provenance(
+        "unknown", "conversation", "openai", "gpt-x", "3f9a", "b2c4", 812, 143, "stop"
+    )
+    assert set(Reply._fields) - {"text"} <= set(Provenance._fields)
 
 
 PIECES = st.sampled_from(
