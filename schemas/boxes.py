@@ -10,6 +10,16 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 
+class Point(NamedTuple):
+    """A place in 0..1 of the whole image.
+
+    >>> Point(0.43, 0.5)
+    """
+
+    x: float
+    y: float
+
+
 class Box(NamedTuple):
     """Corners of a region, in 0..1 of the image: `Box(0.25, 0.1, 0.75, 0.9)`."""
 

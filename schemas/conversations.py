@@ -2,9 +2,9 @@
 
     human      <image>
                Where in the picture can the woman in the snow be seen?
-    assistant  <region:0>                                     regions=[[Box(0.34, 0.15, 0.52, 0.86)]]
+    assistant  <region:0>                       regions=[TurnRegion([Box(0.34, 0.15, 0.52, 0.86)])]
 
-`<region:0>` stands for the boxes of `regions[0]` alone. Where boxes belong to words, the words stay as
+`<region:0>` stands for `regions[0]` alone. Where boxes belong to words, the words stay as
 they are and `phrases` says which they are, so that each dialect can mark them up in its own way.
 
     assistant  A woman in the snow.         phrases=[Phrase(Span(0, 19), [Box(0.34, 0.15, 0.52, 0.86)])]
@@ -14,25 +14,72 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, PlainValidator, TypeAdapter
 
-from gritmill.schemas.boxes import Box
+from gritmill.schemas.boxes import Box, Point
 from gritmill.schemas.columns import Span
 from gritmill.schemas.dialects import Dialect, Size
+from gritmill.schemas.masks import Mask
 
+SYSTEM = "system"
 HUMAN = "human"
+THOUGHT = "thought"
+ACTION = "action"
+TOOL = "tool"
 ASSISTANT = "assistant"
+
+_FOLLOWS = {
+    "": {SYSTEM, HUMAN},
+    SYSTEM: {HUMAN},
+    HUMAN: {THOUGHT, ACTION, ASSISTANT},
+    THOUGHT: {ACTION, ASSISTANT},
+    ACTION: {TOOL},
+    TOOL: {THOUGHT, ACTION, ASSISTANT},
+    ASSISTANT: {HUMAN},
+}
+"""Whose turn may come after whose; a conversation ends with an answer of the assistant's."""
 
 UNKNOWN = "unknown"
 """Maker of a conversation that does not say it."""
+
+NOWHERE = "none"
+"""The answer that there is no such region, in dialects that have no empty list."""
 
 IMAGE = "<image>"
 """Where the picture stands: once, at the beginning or end of a conversation's first turn."""
 
 _PLACEHOLDER = re.compile(r"(<image>|<region:[0-9]{1,9}>)")
 _HARMLESS = str.maketrans("<>", "()")
+
+
+class TurnRegion(NamedTuple):
+    """Where in a picture something is, as boxes, points or masks. None at all says that there is none.
+
+    >>> TurnRegion([Box(0.34, 0.15, 0.52, 0.86)]), TurnRegion(points=[Point(0.43, 0.5)]), TurnRegion()
+    """
+
+    boxes: list[Box] = []
+    points: list[Point] = []
+    masks: list[Annotated[Mask, PlainValidator(Mask.from_item)]] = []
+    picture: int = 0
+    """Number of the picture among those of the sample."""
+
+    @property
+    def corners(self) -> list[Box]:
+        """The boxes, and those around the masks."""
+        return [*self.boxes, *(mask.box for mask in self.masks if mask.box)]
+
+    def to_item(self) -> dict[str, Any]:
+        """As JSON has it, without what is empty: `{"boxes": [[0.34, 0.15, 0.52, 0.86]]}`."""
+        item = self._asdict() | {"masks": [mask.to_item() for mask in self.masks]}
+        return {name: value for name, value in item.items() if value}
+
+
+def _region(item: object) -> object:
+    """Format 1 has a list of boxes in the place of a region."""
+    return {"boxes": item} if isinstance(item, list) else item
 
 
 class Phrase(NamedTuple):
@@ -46,15 +93,17 @@ class Phrase(NamedTuple):
 class Turn(NamedTuple):
     """What one side says. A turn has regions or phrases or neither.
 
-    >>> Turn("human", "reg", "<image>\\nWhat is shown in <region:0>?", [[Box(0.34, 0.15, 0.52, 0.86)]], [])
+    >>> region = TurnRegion([Box(0.34, 0.15, 0.52, 0.86)])
+    >>> Turn("human", "reg", "<image>\\nWhat is shown in <region:0>?", [region], [])
     """
 
     role: str
-    """`human` or `assistant`."""
+    """`human` or `assistant`; `system` before the first question; between a question and its answer `thought`
+    and `action`, with what the `tool` gave back."""
     task: str
     """What is asked or answered: `caption`, `rec`, ..."""
     text: str
-    regions: list[list[Box]]
+    regions: list[Annotated[TurnRegion, BeforeValidator(_region)]]
     """What `<region:0>`, `<region:1>`, ... stand for."""
     phrases: list[Phrase]
 
@@ -115,24 +164,39 @@ def shielded(text: str) -> str:
 def render(conversation: Conversation, dialect: Dialect, size: Size) -> list[tuple[str, str]]:
     """A conversation as (role, text) with its boxes spelled in a dialect; `<image>` stays.
 
-    `size` is the image's (width, height) in pixels. A question goes with its answer, or the other way
-    round, where the dialect's picture has cropped away all boxes of a region or all of a caption's, so
-    the result may be shorter, or empty. Raises `ValueError` for a conversation that is none: a turn left
-    without answer, a placeholder without region, a box that is none.
+    `size` is the image's (width, height) in pixels. A question goes with its answer and all between, or the
+    other way round, where the dialect's picture has cropped away all boxes of a region or all of a caption's,
+    so the result may be shorter, or empty. A mask is spelled as the box around it, and a region that is
+    nowhere as the dialect's empty list, or "none". Raises `ValueError` for a conversation that is none (a
+    question left without answer, a placeholder without region, a box that is none) and for what no dialect
+    spells: points, and regions of a second picture.
 
     >>> render(conversation, DIALECTS["ferret"], (640, 426))
     [('human', '<image>\\nWhat is shown in [335, 148, 520, 855]?'), ('assistant', 'A woman in the snow.')]
     """
-    turns = conversation.turns
+    before, exchanges = _exchanges(conversation.turns)
     kept: list[tuple[str, str]] = []
-    for question, answer in zip(turns[::2], turns[1::2], strict=True):
-        asked, answered = _spelled(question, dialect, size), _spelled(answer, dialect, size)
-        if asked is None or answered is None:
+    for exchange in exchanges:
+        spelled = [_spelled(turn, dialect, size) for turn in exchange]
+        texts = [text for text in spelled if text is not None]
+        if len(texts) < len(exchange):
             continue
-        if not kept and question is not turns[0]:
-            asked = _with_image_of(turns[0], asked)
-        kept += [(question.role, asked), (answer.role, answered)]
+        if not kept:
+            kept = [(turn.role, turn.text.translate(dialect.shield)) for turn in before]
+            if exchange is not exchanges[0]:
+                texts[0] = _with_image_of(exchanges[0][0], texts[0])
+        kept += zip((turn.role for turn in exchange), texts, strict=True)
     return kept
+
+
+def _exchanges(turns: list[Turn]) -> tuple[list[Turn], list[list[Turn]]]:
+    """What comes before the first question, and each question with all turns up to its answer."""
+    starts = [i for i, turn in enumerate(turns) if turn.role == HUMAN]
+    exchanges = [turns[start:end] for start, end in zip(starts, [*starts[1:], len(turns)], strict=True)]
+    for exchange in exchanges:
+        if exchange[-1].role != ASSISTANT:
+            raise ValueError(f"{exchange[0].text!r} has no answer")
+    return turns[: starts[0]] if starts else turns, exchanges
 
 
 def with_image(text: str, before: bool) -> str:
@@ -144,7 +208,8 @@ def to_json(conversations: Iterable[Conversation]) -> str:
     """Compact JSON: `[{"turns":[{"role":"human","task":"reg","text":"...","regions":[],"phrases":[]},...],
     "provenance":{"maker":"tasks",...}}]`.
 
-    Boxes and spans are lists of numbers; a phrase is `{"span":[0,19],"boxes":[[0.34,0.15,0.52,0.86]]}`.
+    A region is what it has, `{"boxes":[[0.34,0.15,0.52,0.86]]}`, and `{}` if it is nowhere. Boxes and spans
+    are lists of numbers; a phrase is `{"span":[0,19],"boxes":[[0.34,0.15,0.52,0.86]]}`.
     """
     value = [
         {
@@ -200,24 +265,32 @@ def form_mistakes(conversation: Conversation) -> Iterator[str]:
     turns = conversation.turns
     if not turns:
         yield "no turns"
-    if len(turns) % 2:
+    elif turns[-1].role != ASSISTANT:
         yield "the last question has no answer"
     for i, turn in enumerate(turns):
         place = f"turn {i}"
-        if turn.role != (HUMAN, ASSISTANT)[i % 2]:
+        if turn.role not in _FOLLOWS.get(turns[i - 1].role if i else "", ()):
             yield f"{place} belongs to {turn.role!r}"
         if turn.regions and turn.phrases:
             yield f"{place} has regions and phrases"
         for (start, end), _ in turn.phrases:
             if not 0 <= start < end <= len(turn.text):
                 yield f"{place}: phrase [{start}, {end}) of {len(turn.text)} characters"
-        for box in chain(*turn.regions, *(phrase.boxes for phrase in turn.phrases)):
+        for region in turn.regions:
+            if region.picture < 0:
+                yield f"{place}: there is no picture {region.picture}"
+            for point in region.points:
+                if not all(0 <= v <= 1 for v in point):
+                    yield f"{place}: {list(point)} is no point in 0..1"
+        groups = [*(region.boxes for region in turn.regions), *(phrase.boxes for phrase in turn.phrases)]
+        for box in chain(*groups):
             if not (box.is_valid and all(0 <= v <= 1 for v in box)):
                 yield f"{place}: {list(box)} is no box in 0..1 with some area"
 
 
 def _plain(turn: Turn) -> dict[str, object]:
-    return {**turn._asdict(), "phrases": [phrase._asdict() for phrase in turn.phrases]}
+    regions = [region.to_item() for region in turn.regions]
+    return {**turn._asdict(), "regions": regions, "phrases": [phrase._asdict() for phrase in turn.phrases]}
 
 
 def _spelled(turn: Turn, dialect: Dialect, size: Size) -> str | None:
@@ -233,9 +306,14 @@ def _spelled(turn: Turn, dialect: Dialect, size: Size) -> str | None:
         if not is_seen([box for phrase in turn.phrases for box in phrase.boxes]):
             return None
         return dialect.encode_caption(turn.text, turn.phrases, size)
-    if not all(map(is_seen, turn.regions)):
+    if any(region.points or region.picture for region in turn.regions):
+        raise ValueError("no dialect spells points or a second picture's regions")
+    if not all(is_seen(region.corners) for region in turn.regions if region.corners):
         return None
-    spelled = {placeholder(i): dialect.encode_boxes(boxes, size) for i, boxes in enumerate(turn.regions)}
+    spelled = {
+        placeholder(i): dialect.encode_boxes(region.corners, size) or NOWHERE
+        for i, region in enumerate(turn.regions)
+    }
     spelled[IMAGE] = IMAGE
     pieces = _PLACEHOLDER.split(turn.text)
     lost = [piece for piece in pieces[1::2] if piece not in spelled]

@@ -18,6 +18,7 @@ from gritmill.schemas.conversations import (
     Phrase,
     Provenance,
     Turn,
+    TurnRegion,
     placeholder,
     shielded,
     with_image,
@@ -146,7 +147,7 @@ def _sample(caption: str, boxes: list[GroundedBox], ref_exps: list[Span]) -> _Sa
 def _turns(question: _Question, rng: Random, wordings: int | None) -> list[Turn]:
     slots = {**question.words, **({"region": placeholder(0)} if question.given else {})}
     text = rng.choice(_templates(question.task, slots)[:wordings]).format(**slots)
-    given, found = ([boxes] if boxes else [] for boxes in (question.given, question.found))
+    given, found = ([TurnRegion(boxes)] if boxes else [] for boxes in (question.given, question.found))
     return [
         Turn(HUMAN, question.task, text, given, []),
         Turn(ASSISTANT, question.task, question.answer, found, question.phrases),

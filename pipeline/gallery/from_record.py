@@ -10,7 +10,7 @@ from typing import Any
 from gritmill.pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
 from gritmill.schemas import conversations
 from gritmill.schemas.columns import SAMPLE_COLUMNS, BoxCheck, GroundedBox, Span
-from gritmill.schemas.conversations import Conversation, Turn, placeholder
+from gritmill.schemas.conversations import NOWHERE, Conversation, Turn, placeholder
 from gritmill.schemas.public import public_text
 from gritmill.schemas.records import Record, Region
 
@@ -130,7 +130,7 @@ def _turns(talk: Iterable[Conversation]) -> list[TurnView]:
 
 def _turn(turn: Turn) -> TurnView:
     """Boxes are numbered one by one; those of a phrase stand behind its words."""
-    text, groups = turn.text, turn.regions
+    text, groups = turn.text, [region.corners for region in turn.regions]
     if turn.phrases:
         groups = [phrase.boxes for phrase in turn.phrases]
         for number, phrase in sorted(enumerate(turn.phrases), key=lambda pair: -pair[1].span.end):
@@ -140,6 +140,10 @@ def _turn(turn: Turn) -> TurnView:
     for number, boxes in enumerate(groups):
         spelled[placeholder(number)] = "".join(placeholder(first + i) for i in range(len(boxes)))
         first += len(boxes)
+    for number, region in enumerate(turn.regions):
+        if not region.corners:
+            points = " ".join(f"({x:.3f}, {y:.3f})" for x, y in region.points)
+            spelled[placeholder(number)] = points or NOWHERE
     text = _PLACEHOLDER.sub(lambda match: spelled.get(match[0], match[0]), text)
     return {"role": turn.role, "text": text, "boxes": [list(box) for box in chain(*groups)]}
 

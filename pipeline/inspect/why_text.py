@@ -136,7 +136,7 @@ def _conversations(value: Any, caption: str) -> Iterator[str]:
     """Turns as they will be read, with the boxes of each behind it; then, where each conversation is from."""
     for conversation in value:
         for turn in conversation["turns"]:
-            boxes = [box for region in turn["regions"] for box in region]
+            boxes = [box for region in turn["regions"] for box in region["boxes"]]
             boxes += [box for phrase in turn["phrases"] for box in phrase["boxes"]]
             spoken = _short(" ".join(turn["text"].split()))
             yield " ".join([f"{turn['role']}:", spoken, *map(_corners, boxes)])

@@ -4,10 +4,11 @@
         {"from": "human", "value": "<image>\\nWhat colour is the bus?"},
         {"from": "gpt", "value": "The bus is white and red."}]}, ...]
 
-One entry for each conversation. `image` is the member's name in the webdataset shards, whatever the source
-was: after `tar xf` of those, the folder is the loaders' `image_folder`. Where a sample is an image of COCO,
-that is also the name of COCO's own file, and the folder of the photographs does as well. Boxes are written
-as LLaVA's data has them, `[0.123, 0.456, 0.789, 0.900]` of the whole image.
+One entry for each conversation; those with turns of a system, of thoughts or of tools, with points or with a
+second picture cannot be said in it and are left out. `image` is the member's name in the webdataset shards,
+whatever the source was: after `tar xf` of those, the folder is the loaders' `image_folder`. Where a sample
+is an image of COCO, that is also the name of COCO's own file, and the folder of the photographs does as
+well. Boxes are written as LLaVA's data has them, `[0.123, 0.456, 0.789, 0.900]` of the whole image.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,11 +39,22 @@ class LlavaWriter:
         """Nothing is left to write: a fragment has no end mark."""
 
 
+def sayable(conversations: Sequence[Conversation]) -> list[Conversation]:
+    """Those that the format can say: of questions and answers alone, about one picture, without points."""
+    return [
+        conversation
+        for conversation in conversations
+        for turns in [conversation.turns]
+        if all(turn.role in SPEAKERS for turn in turns)
+        and not any(region.points or region.picture for turn in turns for region in turn.regions)
+    ]
+
+
 def llava_entries(
     id_: str, image: str, size: Size, conversations: Sequence[Conversation]
 ) -> Iterator[dict[str, Any]]:
     """The entry of each conversation about an image of `size` (width, height)."""
-    for number, conversation in enumerate(conversations):
+    for number, conversation in enumerate(sayable(conversations)):
         turns = render(conversation, DIALECTS["llava"], size)
         yield {
             # No stem has a dot, so no other sample's id can be the same.

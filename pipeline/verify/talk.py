@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gritmill.schemas import conversations
-from gritmill.schemas.conversations import IMAGE, Conversation, Turn, placeholders
+from gritmill.schemas.conversations import HUMAN, IMAGE, Conversation, Turn, TurnRegion, placeholders
 
 
 def talk_mistakes(text: str) -> Iterator[tuple[str, str]]:
@@ -21,7 +21,9 @@ def talk_mistakes(text: str) -> Iterator[tuple[str, str]]:
 def _mistakes(conversation: Conversation) -> Iterator[tuple[str, str]]:
     for mistake in conversations.form_mistakes(conversation):
         yield "malformed_conversation", mistake
-    shown = [turn.text.count(IMAGE) for turn in conversation.turns]
+    turns = conversation.turns
+    first = next((i for i, turn in enumerate(turns) if turn.role == HUMAN), 0)
+    shown = [turn.text.count(IMAGE) for turn in (*turns[first:], *turns[:first])]
     if shown and (shown[0] != 1 or any(shown[1:])):
         yield "image_placeholder", f"{sum(shown)} of them"
     for i, turn in enumerate(conversation.turns):
@@ -31,8 +33,8 @@ def _mistakes(conversation: Conversation) -> Iterator[tuple[str, str]]:
 
 def _unmatched(turn: Turn) -> Iterator[tuple[str, str]]:
     asked = placeholders(turn.text)
-    have = [number for number, boxes in enumerate(turn.regions) if boxes]
-    for number in sorted(asked - set(have)):
+    have = [number for number, region in enumerate(turn.regions) if region != TurnRegion()]
+    for number in sorted(asked - set(range(len(turn.regions)))):
         yield "placeholder_without_box", f"<region:{number}> of {len(turn.regions)} regions"
     for number in sorted(set(have) - asked):
         yield "box_without_placeholder", f"regions[{number}]"

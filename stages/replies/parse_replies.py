@@ -18,6 +18,7 @@ from gritmill.schemas.conversations import (
     Conversation,
     Provenance,
     Turn,
+    TurnRegion,
     placeholder,
     shielded,
     with_image,
@@ -100,7 +101,7 @@ def _turn(role: str, task: str, text: str, known: list[Region]) -> Turn:
         shielded(piece) if isinstance(piece, str) else placeholder(boxes.setdefault(piece, len(boxes)))
         for piece in regions.split(text, known)
     ]
-    return Turn(role, task, "".join(pieces), [[box] for box in boxes], [])
+    return Turn(role, task, "".join(pieces), [TurnRegion([box]) for box in boxes], [])
 
 
 def _provenance(reply: Reply) -> Provenance:

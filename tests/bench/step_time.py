@@ -125,14 +125,14 @@ def batches_of(adapter: Any, size: int, count: int) -> Iterator[Batch]:
     from PIL import Image
 
     from gritmill.schemas.boxes import Box
-    from gritmill.schemas.conversations import Conversation, Turn
+    from gritmill.schemas.conversations import Conversation, Turn, TurnRegion
     from gritmill.trainer.data.examples import Example
 
     def turns(number: int) -> Iterator[Turn]:
         for i in range(6):
             asked = f"Where is the small red circle number {number + i}?"
             yield Turn("human", "rec", asked if i else f"<image>\n{asked}", [], [])
-            yield Turn("assistant", "rec", "<region:0>", [[Box(0.1, 0.1, 0.5 + i / 20, 0.6)]], [])
+            yield Turn("assistant", "rec", "<region:0>", [TurnRegion([Box(0.1, 0.1, 0.5 + i / 20, 0.6)])], [])
 
     image = Image.new("RGB", (64, 64), "red")
     for start in range(0, size * count, size):

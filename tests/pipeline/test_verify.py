@@ -17,9 +17,9 @@ from PIL import Image
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.storage.checksums import format_sums
 from gritmill.pipeline.verify import KINDS, render, verify
-from gritmill.schemas.boxes import Box
+from gritmill.schemas.boxes import Box, Point
 from gritmill.schemas.columns import GroundedBox, ImageRef, Span
-from gritmill.schemas.conversations import Conversation, Phrase, Turn, to_json
+from gritmill.schemas.conversations import Conversation, Phrase, Turn, TurnRegion, to_json
 from gritmill.schemas.errors import UserError
 
 
@@ -83,7 +83,7 @@ def found(path, **options):
 
 TALK = [
     Turn("human", "rec", "<image>\nWhere?", [], []),
-    Turn("assistant", "rec", "<region:0>", [[Box(0, 0, 1, 1)]], []),
+    Turn("assistant", "rec", "<region:0>", [TurnRegion([Box(0, 0, 1, 1)])], []),
 ]
 OURS = {
     "image_id": "7",
@@ -100,8 +100,25 @@ def talk(*turns):
     return {"conversations": to_json([Conversation(list(turns))])}
 
 
+FORMAT_1 = (
+    '[{"turns":[{"role":"human","task":"rec","text":"<image>\\nWhere?","regions":[],"phrases":[]},'
+    '{"role":"assistant","task":"rec","text":"<region:0>","regions":[[[0,0,1,1]]],"phrases":[]}]}]'
+)
+
+
 GOOD = {
     "our conversations": sample(conversations=to_json([Conversation(TALK)])),
+    "a region that is nowhere": sample(**talk(TALK[0], TALK[1]._replace(regions=[TurnRegion()]))),
+    "points": sample(**talk(TALK[0], TALK[1]._replace(regions=[TurnRegion(points=[Point(0.5, 1)])]))),
+    "all roles": sample(
+        **talk(
+            Turn("system", "", "You look closely.", [], []),
+            TALK[0],
+            *(Turn(role, "", "Hm.", [], []) for role in ("thought", "action", "tool")),
+            TALK[1],
+        )
+    ),
+    "conversations of format 1": sample(conversations=FORMAT_1),
     "LLaVA's conversations": sample(conversations=[{"from": "human", "value": "<region:7>"}]),
     "all fields of ours": sample(**OURS),
     "ours": sample(ref_exps=[REGION], boxes=[{"model": "m", "phrase": "a dog"}], image_format="jpeg"),
@@ -192,9 +209,17 @@ BROKEN = {
         sample(**talk(TALK[0], TALK[1]._replace(regions=[]))),
         {"placeholder_without_box": 1},
     ),
-    "an empty region": (
-        sample(**talk(TALK[0], TALK[1]._replace(regions=[[]]))),
-        {"placeholder_without_box": 1},
+    "a lost region after one": (
+        sample(**talk(TALK[0], TALK[1]._replace(text="<region:1>"))),
+        {"placeholder_without_box": 1, "box_without_placeholder": 1},
+    ),
+    "a tool without a call": (
+        sample(**talk(TALK[0], Turn("tool", "ocr", "STOP", [], []), TALK[1])),
+        {"malformed_conversation": 1},
+    ),
+    "a point beside the image": (
+        sample(**talk(TALK[0], TALK[1]._replace(regions=[TurnRegion(points=[Point(0.5, 1.5)])]))),
+        {"malformed_conversation": 1},
     ),
     "a phrase without boxes": (
         sample(**talk(TALK[0], Turn("assistant", "caption", "a dog", [], [Phrase(Span(0, 5), [])]))),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gritmill.schemas.boxes import Box
+from gritmill.schemas.boxes import Box, Point
 from gritmill.schemas.columns import Span, from_arrow, to_arrow
 from gritmill.schemas.conversations import (
     IMAGE,
@@ -12,6 +12,7 @@ from gritmill.schemas.conversations import (
     Phrase,
     Provenance,
     Turn,
+    TurnRegion,
     from_json,
     mistakes,
     placeholder,
@@ -21,6 +22,7 @@ from gritmill.schemas.conversations import (
     with_image,
 )
 from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.masks import Mask
 
 SIZE = (640, 480)
 DOG, CAT = Box(0.1, 0.2, 0.5, 0.9), Box(0.6, 0.5, 0.75, 0.8)
@@ -32,8 +34,8 @@ def exchange(
     question: str, answer: str, given: tuple[Box, ...] = (), found: tuple[Box, ...] = (), phrases=()
 ) -> list[Turn]:
     return [
-        Turn("human", "rec", question, [list(given)] if given else [], []),
-        Turn("assistant", "rec", answer, [list(found)] if found else [], list(phrases)),
+        Turn("human", "rec", question, [TurnRegion(list(given))] if given else [], []),
+        Turn("assistant", "rec", answer, [TurnRegion(list(found))] if found else [], list(phrases)),
     ]
 
 
@@ -120,7 +122,9 @@ def test_what_a_crop_hides_is_not_asked_and_the_image_stays_first(turns, questio
 @pytest.mark.parametrize(
     ("turns", "message"),
     [
-        (WHERE[:1], "shorter"),
+        (WHERE[:1], "has no answer"),
+        ([WHERE[0], WHERE[1]._replace(regions=[TurnRegion(points=[Point(0.5, 0.5)])])], "spells points"),
+        ([WHERE[0], WHERE[1]._replace(regions=[TurnRegion([DOG], picture=1)])], "second picture"),
         (exchange("Where?", "<region:1>", found=(DOG,)), "<region:1> is not among the 1 regions"),
         (exchange("What is <region:0>?", "A dog."), "<region:0> is not among the 0 regions"),
         (exchange("Where?", "a dog", found=(DOG,), phrases=[Phrase(Span(0, 5), [DOG])]), "and regions"),
@@ -170,11 +174,56 @@ def test_json_and_arrow_give_the_same_conversations_back():
     assert from_arrow(to_arrow(column, list[Conversation]), list[Conversation]) == column
 
 
+SQUARE = Mask(4, 4, "5234", 0.5, "sam")
+REGIONS = [
+    (TurnRegion([DOG]), '{"boxes":[[0.1,0.2,0.5,0.9]]}'),
+    (TurnRegion(points=[Point(0.5, 0.25)], picture=2), '{"points":[[0.5,0.25]],"picture":2}'),
+    (TurnRegion(masks=[SQUARE]), '{"masks":[{"size":[4,4],"counts":"5234","score":0.5,"model":"sam"}]}'),
+    (TurnRegion(), "{}"),
+]
+
+
+@pytest.mark.parametrize(("region", "written"), REGIONS)
+def test_a_region_is_boxes_points_or_masks_or_nowhere(region, written):
+    told = [Conversation([Turn("human", "rec", "<region:0>", [region], [])])]
+    assert f'"regions":[{written}]' in to_json(told)
+    assert from_json(to_json(told)) == told
+    assert from_arrow(to_arrow([told], list[Conversation]), list[Conversation]) == [told]
+
+
+def test_format_1_has_lists_of_boxes_for_regions():
+    text = to_json([Conversation(WHERE + WHAT)]).replace('{"boxes":', "").replace("]]}", "]]")
+    assert "boxes" not in text and from_json(text) == [Conversation(WHERE + WHAT)]
+
+
+@pytest.mark.parametrize(
+    ("region", "dialect", "answer"),
+    [
+        (TurnRegion(), "digits", "none"),
+        (TurnRegion(), "qwen3_vl", "[]"),
+        (TurnRegion(masks=[SQUARE]), "llava", "[0.250, 0.000, 1.000, 1.000]"),
+    ],
+)
+def test_nowhere_is_said_and_a_mask_is_the_box_around_it(region, dialect, answer):
+    turns = [WHERE[0], WHERE[1]._replace(regions=[region])]
+    assert render(Conversation(turns), DIALECTS[dialect], SIZE)[1] == ("assistant", answer)
+
+
+def test_all_that_lies_between_a_question_and_its_answer_goes_with_them():
+    between = [Turn(role, "", f"some {role}", [], []) for role in ("thought", "action", "tool")]
+    system = Turn("system", "", "Look.", [], [])
+    turns = [system, GONE[0], *between, GONE[1], WHAT[0], between[0], WHAT[1]]
+    assert not list(mistakes(Conversation(turns)))
+    spelled = render(Conversation(turns), DIALECTS["kosmos2_paper"], SIZE)
+    assert [role for role, _ in spelled] == ["system", "human", "thought", "assistant"]
+    assert spelled[1][1].startswith("<image>\n")
+
+
 def test_json_as_it_stands_in_a_record():
     turns = [WHAT[0], CAPTION[1]._replace(phrases=[Phrase(Span(0, 5), [DOG])])]
     assert to_json([Conversation(turns, Provenance("tasks", "reg", template="tasks/reg@c81b"))]) == (
         '[{"turns":[{"role":"human","task":"rec","text":"What is in <region:0>?",'
-        '"regions":[[[0.6,0.5,0.75,0.8]]],"phrases":[]},'
+        '"regions":[{"boxes":[[0.6,0.5,0.75,0.8]]}],"phrases":[]},'
         '{"role":"assistant","task":"rec","text":"a dog and a cat","regions":[],'
         '"phrases":[{"span":[0,5],"boxes":[[0.1,0.2,0.5,0.9]]}]}],'
         '"provenance":{"maker":"tasks","task":"reg","template":"tasks/reg@c81b"}}]'
@@ -198,15 +247,18 @@ def test_what_is_no_json_of_conversations(text):
         (CAPTION, []),
         ([], ["no turns"]),
         (WHERE[:1], ["the last question has no answer"]),
-        (WHERE[::-1], ["turn 0 belongs to 'assistant'", "turn 1 belongs to 'human'"]),
+        (WHERE[::-1], ["the last question has no answer", "turn 0 belongs to 'assistant'"]),
+        ([*WHERE, WHAT[1]], ["turn 2 belongs to 'assistant'"]),
+        ([WHERE[0], Turn("tool", "", "x", [], []), WHERE[1]], ["turn 1 belongs to 'tool'"]),
+        ([*WHERE, Turn("system", "", "x", [], []), *WHAT], ["turn 2 belongs to 'system'"]),
         ([WHERE[0], WHERE[1]._replace(regions=[])], ["turn 1: <region:0> is not among its 0 regions"]),
         ([WHERE[0], WHERE[1]._replace(phrases=[Phrase(Span(0, 3), [DOG])])],
          ["turn 1 has regions and phrases"]),
         ([CAPTION[0], CAPTION[1]._replace(phrases=[Phrase(Span(3, 99), [DOG])])],
          ["turn 1: phrase [3, 99) of 15 characters"]),
-        ([WHERE[0], WHERE[1]._replace(regions=[[Box(0.5, 0.2, 0.1, 0.9)]])],
+        ([WHERE[0], WHERE[1]._replace(regions=[TurnRegion([Box(0.5, 0.2, 0.1, 0.9)])])],
          ["turn 1: [0.5, 0.2, 0.1, 0.9] is no box in 0..1 with some area"]),
-        ([WHERE[0], WHERE[1]._replace(regions=[[Box(10, 20, 30, 40)]])],
+        ([WHERE[0], WHERE[1]._replace(regions=[TurnRegion([Box(10, 20, 30, 40)])])],
          ["turn 1: [10, 20, 30, 40] is no box in 0..1 with some area"]),
     ],
 )  # fmt: skip

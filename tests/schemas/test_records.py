@@ -9,7 +9,7 @@ import pytest
 
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
-from gritmill.schemas.conversations import Conversation, Provenance, Turn, from_json, of_record
+from gritmill.schemas.conversations import Conversation, Provenance, Turn, TurnRegion, from_json, of_record
 from gritmill.schemas.records import COLUMNS, Region, to_json, to_record
 
 CAPTION = "a wire hanger with a paper cover that reads we heart our customers"
@@ -90,7 +90,7 @@ def test_a_record_is_made_of_the_columns_that_are_named():
 
 
 def test_conversations_come_last_as_one_string_and_change_nothing_else():
-    talk = Conversation([Turn("human", "reg", "What is in <region:0>?", [[COVER]], [])])
+    talk = Conversation([Turn("human", "reg", "What is in <region:0>?", [TurnRegion([COVER])], [])])
     record = to_record(SAMPLE | {"conversations": [talk]})
     assert list(record)[-2:] == ["conversations", "provenance"]
     assert from_json(record.pop("conversations")) == [talk]

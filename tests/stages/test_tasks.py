@@ -15,7 +15,7 @@ from gritmill import prompts
 from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Columns, GroundedBox, Reject, Span
-from gritmill.schemas.conversations import IMAGE, Conversation, Phrase, Turn, from_json, render
+from gritmill.schemas.conversations import IMAGE, Conversation, Phrase, Turn, TurnRegion, from_json, render
 from gritmill.schemas.dialects import DIALECTS
 from gritmill.schemas.expressions import as_definite
 from gritmill.stages.tasks import QUESTIONS, Tasks, as_answer
@@ -89,7 +89,7 @@ def test_the_answers_of_a_task(task, answers):
     assert {
         (
             turn.text,
-            tuple(box for boxes in turn.regions for box in boxes),
+            tuple(box for region in turn.regions for box in region.boxes),
             tuple((span, box) for span, boxes in turn.phrases for box in boxes),
         )
         for _, turn in told
@@ -100,12 +100,16 @@ def test_the_answers_of_a_task(task, answers):
 
 def test_the_question_has_what_the_answer_needs():
     for question, answer in pairs(only("rec")):
-        name = "woman walking with her dog in the snow" if answer.regions == [[WOMAN]] else "dog in the snow"
+        name = (
+            "woman walking with her dog in the snow"
+            if answer.regions == [TurnRegion([WOMAN])]
+            else "dog in the snow"
+        )
         assert name in question.text
         assert question.regions == []
     for question, answer in pairs(only("reg")):
         assert question.text.count("<region:0>") == 1
-        assert question.regions == [[WOMAN if "woman" in answer.text else DOG]]
+        assert question.regions == [TurnRegion([WOMAN if "woman" in answer.text else DOG])]
     for question, answer in pairs(only("phrase_grounding")):
         assert f'"{WALK}"' in question.text and f'"{answer.text}"' in question.text
     for question, _ in pairs(only("grounded_caption")):
@@ -115,7 +119,7 @@ def test_the_question_has_what_the_answer_needs():
 def test_an_expression_of_several_boxes_is_no_question_about_one():
     caption, grounded = "two dogs near a cat", [("two dogs", "two dogs", A), ("two dogs", "two dogs", B)]
     grounded.append(("a cat", "a cat", DOG))
-    assert {a.regions[0][0] for _, a in pairs(only("rec"), caption, grounded)} == {DOG}
+    assert {a.regions[0].boxes[0] for _, a in pairs(only("rec"), caption, grounded)} == {DOG}
     assert {a.text for _, a in pairs(only("reg"), caption, grounded)} == {"A cat."}
     phrases = [a.phrases for _, a in pairs(only("phrase_grounding"), caption, grounded)]
     assert [Phrase(Span(0, 8), [A, B])] in phrases
@@ -164,7 +168,10 @@ def test_several_questions_in_a_conversation_never_tell_an_answer():
         boxes = [
             box
             for turn in talk.turns
-            for group in [*turn.regions, *(phrase.boxes for phrase in turn.phrases)]
+            for group in [
+                *(region.boxes for region in turn.regions),
+                *(phrase.boxes for phrase in turn.phrases),
+            ]
             for box in group
         ]
         assert len(boxes) == len(set(boxes))

@@ -12,7 +12,7 @@ from PIL import Image
 from gritmill.pipeline.sources.scenes import ScenesSource, draw
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
-from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, with_image
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, TurnRegion, with_image
 from gritmill.trainer.data.examples import Example
 from gritmill.trainer.metrics import Question, Score, first_box
 from gritmill.trainer.models.base import Adapter, Asked
@@ -54,7 +54,7 @@ def example(scene: Scene, *more: tuple[str, str], question: str | None = None) -
     asked = question or f'Which region does "{scene.expression}" describe?'
     turns = [
         Turn(HUMAN, "rec", with_image(asked, before=True), [], []),
-        Turn(ASSISTANT, "rec", "<region:0>", [[scene.box]], []),
+        Turn(ASSISTANT, "rec", "<region:0>", [TurnRegion([scene.box])], []),
     ]
     for text, answer in more:
         turns += [Turn(HUMAN, "vqa", text, [], []), Turn(ASSISTANT, "vqa", answer, [], [])]

@@ -20,7 +20,7 @@ import tiny_vlms
 from PIL import Image, ImageDraw
 
 from gritmill.schemas.boxes import Box
-from gritmill.schemas.conversations import Conversation, Turn, to_json
+from gritmill.schemas.conversations import Conversation, Turn, TurnRegion, to_json
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.training import Train
 
@@ -62,7 +62,7 @@ def _add(tar: tarfile.TarFile, number: int, broken: bool, answer: str) -> None:
     box = Box(x / SIDE, y / SIDE, (x + 12) / SIDE, (y + 12) / SIDE)
     turns = [
         Turn("human", "rec", f"<image>\nWhere is the {colour} square?", [], []),
-        Turn("assistant", "rec", answer, [[box]], []),
+        Turn("assistant", "rec", answer, [TurnRegion([box])], []),
     ]
     record = {"key": f"sample-{number:04}", "conversations": to_json([Conversation(turns)]), "ref_exps": []}
     for end, data in (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gritmill.schemas.boxes import Box
-from gritmill.schemas.conversations import Conversation, Turn, from_json, to_json
+from gritmill.schemas.conversations import Conversation, Turn, TurnRegion, from_json, to_json
 
 Wrong = Callable[[Sequence[Box], random.Random], list[Box]]
 """All answers of a dataset -> others, as many."""
@@ -60,7 +60,7 @@ def _records(shard: Path) -> Iterator[dict[str, Any]]:
 
 def _answers(record: dict[str, Any]) -> list[Box]:
     turns = [turn for conversation in from_json(record["conversations"]) for turn in conversation.turns]
-    return [box for turn in turns[1::2] for region in turn.regions for box in region]
+    return [box for turn in turns[1::2] for region in turn.regions for box in region.boxes]
 
 
 def _copy(shard: Path, path: Path, others: Iterator[Box]) -> None:
@@ -85,4 +85,6 @@ def _rewritten(record: dict[str, Any], others: Iterator[Box]) -> list[Conversati
 
 
 def _answered(turn: Turn, others: Iterator[Box]) -> Turn:
-    return turn._replace(regions=[[next(others) for _ in region] for region in turn.regions])
+    return turn._replace(
+        regions=[TurnRegion([next(others) for _ in region.boxes]) for region in turn.regions]
+    )

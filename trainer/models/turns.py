@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from gritmill.prompts import word_list
 from gritmill.schemas.boxes import Box
-from gritmill.schemas.conversations import IMAGE, render
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, IMAGE, render
 from gritmill.schemas.dialects import Dialect, Size
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data.examples import Example
@@ -37,6 +37,8 @@ def spelled(example: Example, dialect: Dialect) -> Turns:
         raise Unfit(f"conversation: {error}") from error
     if not turns:
         raise Unfit("no answer is left: its boxes are outside of the picture")
+    if untaught := {role for role, _ in turns} - {HUMAN, ASSISTANT}:
+        raise Unfit(f"conversation: turns of {', '.join(sorted(untaught))} are not taught")
     first, *others = [text for _, text in turns]
     if first.count(IMAGE) != 1 or any(IMAGE in text for text in others):
         raise Unfit(f"conversation: {IMAGE} must stand once, in its first question")

@@ -27,13 +27,14 @@ from gritmill.pipeline.convert.reading import (
 )
 from gritmill.pipeline.convert.sample import Losses, Sample, Unusable, make_sample
 from gritmill.pipeline.convert.writing import BySplit, Pictures, json_list
-from gritmill.pipeline.output.llava import llava_entries
+from gritmill.pipeline.output.llava import llava_entries, sayable
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.conversations import (
     ASSISTANT,
     HUMAN,
     Conversation,
     Turn,
+    TurnRegion,
     mistakes,
     placeholder,
     shielded,
@@ -116,13 +117,13 @@ def _turn(turn: dict[str, Any]) -> Turn:
     role, text = ROLES.get(str(turn.get("from"))), turn.get("value")
     if role is None or not isinstance(text, str):
         raise Unusable("no conversation of questions and answers in turn")
-    regions: list[list[Box]] = []
+    regions: list[TurnRegion] = []
 
     def keep(found: re.Match[str]) -> str:
         box = Box(*map(float, found.groups()))
         if not box.is_valid:
             return found[0]
-        regions.append([box])
+        regions.append(TurnRegion([box]))
         return placeholder(len(regions) - 1)
 
     harmless = _PLACEHOLDER.sub(lambda found: shielded(found[0]), text)
@@ -146,6 +147,8 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
             extra = {name: value for name, value in metadata.items() if name not in _FIELDS}
             if hidden := {name: metadata[name] for name in _FIELDS if name in metadata}:
                 extra["metadata"] = hidden
+            for _ in range(len(told) - len(sayable(told))):
+                losses.part(record["key"], "a conversation with roles or points that the format has not")
             size = max(record["width"], 1), max(record["height"], 1)  # unknown sizes change no 0..1 box
             for entry in llava_entries(record["key"], pictures.put(sample), size, told):
                 lists[record["split"]](entry | extra)

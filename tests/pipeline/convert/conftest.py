@@ -7,7 +7,15 @@ from PIL import Image
 from gritmill.pipeline.convert.sample import make_sample
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Annotation, GroundedBox, ImageRef, Span
-from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Provenance, Turn
+from gritmill.schemas.conversations import (
+    ASSISTANT,
+    HUMAN,
+    Conversation,
+    Phrase,
+    Provenance,
+    Turn,
+    TurnRegion,
+)
 from gritmill.schemas.masks import Mask
 
 SIZE = (640, 480)
@@ -49,7 +57,7 @@ def conversation(number):
     return Conversation(
         [
             Turn(HUMAN, "rec", f"<image>\nWhere [now] is dog {number}?", [], []),
-            Turn(ASSISTANT, "rec", "<region:0>", [[box]], []),
+            Turn(ASSISTANT, "rec", "<region:0>", [TurnRegion([box])], []),
             Turn(HUMAN, "caption", "What is seen?", [], []),
             Turn(ASSISTANT, "caption", "A dog runs.", [], [Phrase(Span(0, 5), [box])]),
         ],

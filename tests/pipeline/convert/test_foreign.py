@@ -9,7 +9,9 @@ import pytest
 from gritmill.pipeline.convert.registry import FORMATS, read, sniff
 from gritmill.pipeline.convert.sample import Losses
 from gritmill.pipeline.storage.foreign.flickr30k import parse_sentence
+from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
+from gritmill.schemas.conversations import TurnRegion
 
 GRIT: dict[str, Any] = {
     "key": "000373938",
@@ -142,7 +144,7 @@ def test_llava(make_file, make_picture, through_ours, tmp_path):
     losses = Losses()
     [sample] = read(path, losses=losses)
     assert sample.conversations[0].turns[1].text == "It is the bus <region:0>; 3 < 4 & <b>."
-    assert sample.conversations[0].turns[1].regions == [[(0.123, 0.456, 0.789, 0.9)]]
+    assert sample.conversations[0].turns[1].regions == [TurnRegion([Box(0.123, 0.456, 0.789, 0.9)])]
     assert (sample.record["width"], sample.record["height"]) == (640, 480)
     assert losses.names == {
         ("row", "no image: text only"): ["t"],

@@ -11,7 +11,7 @@ from gritmill.pipeline.gallery.from_record import from_dropped, from_record
 from gritmill.pipeline.sources.images import StoredImage
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import BoxCheck, GroundedBox, ImageRef, Span
-from gritmill.schemas.conversations import Conversation, Phrase, Turn, to_json
+from gritmill.schemas.conversations import Conversation, Phrase, Turn, TurnRegion, to_json
 
 CAPTION = "A woman walking with her dog in the snow."
 WOMAN, DOG = [0.3, 0.1, 0.5, 0.9], [0.5, 0.6, 0.7, 0.9]
@@ -92,7 +92,13 @@ def test_boxes_of_conversations_are_numbered_one_by_one() -> None:
     woman, dog = Box(*WOMAN), Box(*DOG)
     phrases = [Phrase(Span(0, 5), [dog]), Phrase(Span(11, 16), [woman, dog])]
     turns = [
-        Turn("human", "rec", "<image>\nWhere is <region:1>, not <region:0>?", [[woman, dog], [dog]], []),
+        Turn(
+            "human",
+            "rec",
+            "<image>\nWhere is <region:1>, not <region:0>?",
+            [TurnRegion([woman, dog]), TurnRegion([dog])],
+            [],
+        ),
         Turn("assistant", "caption", "A dog sees a cat", [], phrases),
     ]
     entry = from_record(RECORD | {"conversations": to_json([Conversation(turns)])})

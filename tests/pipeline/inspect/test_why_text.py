@@ -16,7 +16,7 @@ def box(*corners: float) -> dict[str, float]:
 def test_a_conversation_reads_as_one_with_its_boxes_behind() -> None:
     dog = box(0.1, 0.2, 0.5, 0.9)
     question = {"role": "human", "text": "<image>\nWhere is the dog?", "regions": [], "phrases": []}
-    answer = {"role": "assistant", "text": "<region:0>", "regions": [[dog]], "phrases": []}
+    answer = {"role": "assistant", "text": "<region:0>", "regions": [{"boxes": [dog]}], "phrases": []}
     caption = {"role": "assistant", "text": "A dog.", "regions": [], "phrases": [{"boxes": [dog, dog]}]}
     turns = {"turns": [question, answer, question, caption], "provenance": NO_ONE}
     story = Story("key", "part", 3, [Chapter("tasks", "kept", columns={"conversations": [turns]})])

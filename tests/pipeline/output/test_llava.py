@@ -9,9 +9,9 @@ import pytest
 
 from gritmill.pipeline.output.llava import LlavaWriter, merge
 from gritmill.pipeline.output.webdataset import WebdatasetWriter
-from gritmill.schemas.boxes import Box
+from gritmill.schemas.boxes import Box, Point
 from gritmill.schemas.columns import Span
-from gritmill.schemas.conversations import Conversation, Phrase, Turn
+from gritmill.schemas.conversations import Conversation, Phrase, Turn, TurnRegion
 
 DOG = Box(0.1, 0.2, 0.5, 0.9)
 
@@ -45,6 +45,21 @@ def sample(make_sample):
     return make_sample(7, conversations=[talk("<image>\nWhat is it?", "A dog.", "Is it big?", "Yes.")])
 
 
+@pytest.mark.parametrize(
+    "turn",
+    [
+        Turn("system", "", "Look.", [], []),
+        Turn("assistant", "", "<region:0>", [TurnRegion(points=[Point(0.5, 0.5)])], []),
+        Turn("assistant", "", "<region:0>", [TurnRegion([DOG], picture=1)], []),
+    ],
+)
+def test_what_llava_has_no_words_for_is_left_out(turn, make_sample):
+    told = talk("<image>\nWhat is it?", "A dog.")
+    odd = Conversation([told.turns[0], turn])
+    [entry] = joined([make_sample(7, conversations=[odd, told])])
+    assert (entry["id"], entry["conversations"][1]["value"]) == ("000007", "A dog.")
+
+
 def test_an_entry_is_one_of_llavas(sample):
     assert joined([sample]) == [
         {
@@ -63,7 +78,10 @@ def test_an_entry_is_one_of_llavas(sample):
 @pytest.mark.parametrize(
     ("answer", "written"),
     [
-        (talk("<image>\nWhere?", "At <region:0>.", regions=[[DOG]]), "At [0.100, 0.200, 0.500, 0.900]."),
+        (
+            talk("<image>\nWhere?", "At <region:0>.", regions=[TurnRegion([DOG])]),
+            "At [0.100, 0.200, 0.500, 0.900].",
+        ),
         (
             talk("<image>\nWhere?", "a dog", phrases=[Phrase(Span(0, 5), [DOG])]),
             "a dog: [0.100, 0.200, 0.500, 0.900]",

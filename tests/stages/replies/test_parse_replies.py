@@ -15,6 +15,7 @@ from gritmill.schemas.conversations import (
     IMAGE,
     Conversation,
     Provenance,
+    TurnRegion,
     from_json,
     mistakes,
     render,
@@ -162,9 +163,9 @@ def test_boxes_become_numbers_beside_the_text() -> None:
     answer = "The dog [0.123, 0.200, 0.500, 0.900] with him [0, 0, 1, .95], the dog [0.12, .2, 0.5, .9]."
     [talk] = parsed(QA.replace("A dog.", answer).replace("it?", "at [0.123, 0.2, 0.5, 0.9]?"), image="before")
     asked, said = talk.turns
-    assert (asked.text, asked.regions) == ("<image>\nWhat is at <region:0>?", [[DOG]])
+    assert (asked.text, asked.regions) == ("<image>\nWhat is at <region:0>?", [TurnRegion([DOG])])
     assert said.text == "The dog <region:0> with him <region:1>, the dog <region:0>."
-    assert said.regions == [[DOG], [MAN]]
+    assert said.regions == [TurnRegion([DOG]), TurnRegion([MAN])]
     assert from_json(to_json([talk])) == [talk]
     assert len(render(talk, DIALECTS["ferret"], (640, 480))) == 2
 

@@ -8,7 +8,7 @@ from scene_questions import example, learn, say, scenes, score
 
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
-from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn
+from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn, TurnRegion
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data.examples import Bad, Example
 from gritmill.trainer.models.base import Asked
@@ -169,7 +169,7 @@ def test_what_was_saved_answers_the_same(learnt, tmp_path):
         ),
         (
             "<REGION_PROPOSAL>",
-            Turn(ASSISTANT, "rec", "<region:0>", [[Box(0.1234, 0.2, 0.5678, 0.9999)]], []),
+            Turn(ASSISTANT, "rec", "<region:0>", [TurnRegion([Box(0.1234, 0.2, 0.5678, 0.9999)])], []),
         ),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gritmill.pipeline.sources.scenes import ScenesSource, draw
-from gritmill.schemas.conversations import Conversation, Turn
+from gritmill.schemas.conversations import Conversation, Turn, TurnRegion
 from gritmill.schemas.dialects import DIALECTS
 from gritmill.schemas.images import decode
 from gritmill.trainer.data.examples import Example
@@ -32,7 +32,7 @@ def examples() -> list[Example]:
             ask = f"{start}Find the {annotation.label} in the image."
             turns += [
                 Turn("human", "rec", ask, [], []),
-                Turn("assistant", "rec", "<region:0>", [[annotation.box]], []),
+                Turn("assistant", "rec", "<region:0>", [TurnRegion([annotation.box])], []),
             ]
         image = decode(draw(columns["image"][number].uri, number))
         found.append(Example(str(number), str(number), image, Conversation(turns)))
