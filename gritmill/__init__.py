@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from gritmill.schemas.columns import Span as Span
     from gritmill.schemas.conversations import Conversation as Conversation
     from gritmill.schemas.conversations import Phrase as Phrase
+    from gritmill.schemas.conversations import Provenance as Provenance
     from gritmill.schemas.conversations import Turn as Turn
+    from gritmill.schemas.conversations import TurnRegion as TurnRegion
     from gritmill.schemas.conversations import render as render
     from gritmill.schemas.dialects import DIALECTS as DIALECTS
     from gritmill.schemas.dialects import Dialect as Dialect
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from gritmill.stages.filters.base import Filter as Filter
     from gritmill.stages.filters.base import OneOf as OneOf
     from gritmill.stages.grounders.base import Ground as Ground
+    from gritmill.stages.maker import Maker as Maker
     from gritmill.trainer.metrics_file import Report as Report
     from gritmill.trainer.models.base import Adapter as Adapter
     from gritmill.trainer.models.decoder import DecoderAdapter as DecoderAdapter
@@ -84,7 +87,14 @@ _NAMES = {
     "gritmill.schemas.columns": (
         *("Annotation", "BoxCheck", "Columns", "GroundedBox", "ImageRef", "Reject", "Span"),
     ),
-    "gritmill.schemas.conversations": ("Conversation", "Phrase", "Turn", "render"),
+    "gritmill.schemas.conversations": (
+        "Conversation",
+        "Phrase",
+        "Provenance",
+        "Turn",
+        "TurnRegion",
+        "render",
+    ),
     "gritmill.schemas.dialects": ("DIALECTS", "Dialect"),
     "gritmill.schemas.dialects.lists": ("JsonList", "Listing"),
     "gritmill.schemas.dialects.markup": ("Markup",),
@@ -95,6 +105,7 @@ _NAMES = {
     "gritmill.stages.base": ("GlobalStage", "Sketches", "Stage"),
     "gritmill.stages.filters.base": ("AtLeast", "AtMost", "Filter", "OneOf"),
     "gritmill.stages.grounders.base": ("Ground",),
+    "gritmill.stages.maker": ("Maker",),
     "gritmill.trainer.metrics_file": ("Report",),
     "gritmill.trainer.models.base": ("Adapter",),
     "gritmill.trainer.models.decoder": ("DecoderAdapter",),

@@ -57,7 +57,8 @@ def remember(plan: Plan, work: Store) -> None:
 
     {"parts": "parts-ae07d1d890ea8352.arrow",
      "steps": [{"name": "source", "kind": "source", "fingerprint": "3994f29c9521a5a2", "cpus": 1, "gpus": 0,
-                "columns": {"key": "str", ...}, "versions": {}, "options": {}, "limits": [], "appends": []}, ...],
+                "columns": {"key": "str", ...}, "versions": {}, "options": {}, "limits": [],
+                "appends": []}, ...],
      "hidden": {}}
     """
     steps = [
