@@ -13,9 +13,10 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from gritmill import prompts
+from gritmill.pipeline.storage import chat
 from gritmill.schemas import completions
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.reasoning import answer_of
@@ -24,11 +25,16 @@ from gritmill.schemas.training import Judge
 from gritmill.trainer.metrics import Grades
 from gritmill.trainer.sets import Ask
 
+if TYPE_CHECKING:
+    import openai
+
 PROMPT = "judge/relative"
 AT_ONCE = 8
 """Requests under way."""
 RETRIES = 5
 """Of a request that the server was too busy for; the SDK waits as the server tells it."""
+TIMEOUT = 600
+"""Seconds that a reply may take, which is the SDK's own limit."""
 KEY = "GRITMILL_JUDGE_API_KEY"
 """Environment variable with the key of a server of one's own. OpenAI's key goes to OpenAI only: a recipe
 that names another server must not be able to ask for it."""
@@ -42,7 +48,8 @@ class OpenAIJudge:
     def __init__(self, options: Judge, replies: Path) -> None:
         self._model = options.model
         self._max_tokens = options.max_tokens
-        self._client = _client(options)
+        self._key = _key(options)
+        self._client = _client(options, self._key)
         self._path = replies
         self._lock = threading.Lock()
         self._replies = _kept(replies)
@@ -79,7 +86,6 @@ class OpenAIJudge:
 
     def _asked(self, prompt: str) -> str | None:
         """None for what is no chat completion: it is not kept, and asked for again by the next run."""
-        import httpx2
         import openai
 
         body = {
@@ -89,11 +95,11 @@ class OpenAIJudge:
             "max_tokens": self._max_tokens,
         }
         try:
-            response = self._client.post("/chat/completions", body=body, cast_to=httpx2.Response)
+            response = chat.post(self._client, body)
         except openai.OpenAIError as error:
             raise UserError(
-                f"The judge {self._model} cannot be asked: {error}. Check `judge.model`, `judge.base_url` "
-                "and the key; replies so far are kept."
+                f"The judge {self._model} cannot be asked: {chat.words_of(error, self._key)}. "
+                "Check `judge.model`, `judge.base_url` and the key; replies so far are kept."
             ) from error
         try:
             return completions.read(response.content).text
@@ -127,20 +133,18 @@ def _prompt(ask: Ask, answer: str) -> str:
     )
 
 
-def _client(options: Judge) -> Any:
+def _key(options: Judge) -> str:
+    key = os.environ.get(KEY, chat.NO_KEY) if options.base_url else os.environ.get("OPENAI_API_KEY")
+    if not key:
+        raise UserError("The judge needs a key. Set OPENAI_API_KEY, or `judge.base_url`.")
+    return key
+
+
+def _client(options: Judge, key: str) -> "openai.OpenAI":
     try:
-        import openai
+        return chat.client(options.base_url, key, retries=RETRIES, timeout=TIMEOUT)
     except ImportError as error:
         raise UserError("A judge needs the package openai. Run: pip install 'gritmill[llm]'") from error
-    from gritmill.schemas import servers
-
-    key = os.environ.get(KEY, "none") if options.base_url else None
-    try:
-        return openai.OpenAI(
-            base_url=options.base_url, api_key=key, max_retries=RETRIES, http_client=servers.client()
-        )
-    except openai.OpenAIError as error:
-        raise UserError("The judge needs a key. Set OPENAI_API_KEY, or `judge.base_url`.") from error
 
 
 def _kept(path: Path) -> dict[str, str]:

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, PrivateAttr
 
-from gritmill.pipeline.storage import whole
+from gritmill.pipeline.storage import chat, whole
+from gritmill.pipeline.storage.chat import error_of, shortened
 from gritmill.schemas import completions
 from gritmill.schemas.columns import Columns, Reject
 from gritmill.schemas.errors import UserError
@@ -25,12 +26,9 @@ from gritmill.stages.generation.backends.base import Completion, Fault
 from gritmill.stages.generation.backends.openai import (
     FILTERED,
     HOPELESS,
-    OPENAI,
     Paid,
     chat_body,
-    error_of,
     parsed_completion,
-    shortened,
 )
 from gritmill.stages.generation.generate import as_reply
 from gritmill.stages.generation.request import ChatRequest
@@ -292,19 +290,9 @@ class BatchServer:
     """The five calls of the Batch API that are needed."""
 
     def __init__(self, base_url: str | None, api_key: str, timeout: float) -> None:
-        import openai
-
-        from gritmill.schemas import servers
-
         self.is_openai = base_url is None
         self._secret = api_key
-        self._client = openai.OpenAI(
-            base_url=base_url or OPENAI,
-            api_key=api_key,
-            max_retries=5,
-            timeout=timeout,
-            http_client=servers.client(),
-        )
+        self._client = chat.client(base_url, api_key, retries=5, timeout=timeout)
 
     def create(self, tag: str, data: bytes) -> Any:
         """Hands in a file. A batch of this tag that is there already, made by a run that died before it
@@ -316,7 +304,7 @@ class BatchServer:
 
     def content(self, file: str, longest: int) -> "_Content":
         """A file's lines, as far as they lie within its first `longest` bytes."""
-        from gritmill.schemas import servers
+        from gritmill.pipeline.storage import servers
 
         with servers.client(longest) as http:
             client = self._client.with_options(http_client=http)
@@ -352,9 +340,8 @@ class BatchServer:
         try:
             return call()
         except openai.APIError as error:
-            words = error_of(error.body)[1] or str(error)
             raise UserError(
-                f"the Batch API cannot be used: {shortened(words.replace(self._secret, '***'))}. "
+                f"the Batch API cannot be used: {chat.words_of(error, self._secret)}. "
                 "Mend that and run again: batches under way will be found."
             ) from error
 

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import math
 import os
-import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Literal
@@ -12,6 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from gritmill.pipeline.storage import chat
+from gritmill.pipeline.storage.chat import NO_KEY, error_of, shortened
 from gritmill.prompts.few_shot import FewShot
 from gritmill.schemas import completions
 from gritmill.schemas.errors import UserError
@@ -25,10 +26,6 @@ from gritmill.stages.generation.request import ChatRequest, Message
 from gritmill.stages.generation.spending import Account, Budget, Prices, Tokens
 from gritmill.stages.generation.store import ReplyStore
 
-OPENAI = "https://api.openai.com/v1"
-NO_KEY = "none"
-"""The SDK wants a key even where the server wants none."""
-
 CALLS_A_CLIENT = 8
 
 HOPELESS = {
@@ -41,7 +38,6 @@ HOPELESS = {
 }
 """Error codes that every further call would end in as well."""
 FILTERED = {"content_filter", "content_policy_violation"}
-_SECRET = re.compile(r"(?:sk|key|Bearer)[-_ ][\w*-]{8,}", re.IGNORECASE)
 
 
 class Paid(Generate):
@@ -195,34 +191,22 @@ class ChatServer:
         concurrency: int = 1,
         image_tokens: int = 0,
     ) -> None:
-        import openai
-
-        from gritmill.schemas import servers
-
         self.is_openai = base_url is None
         self.timeout = timeout
         self.image_tokens = image_tokens
         self._secret = api_key
-        # Several, in turns: for each call, a client looks at all its connections that are idle. And with
-        # an address in any case: the SDK would take another one from the environment.
+        # Several, in turns: for each call, a client looks at all its connections that are idle.
         self._clients = [
-            openai.AsyncOpenAI(
-                base_url=base_url or OPENAI,
-                api_key=api_key,
-                max_retries=0,
-                timeout=timeout,
-                http_client=servers.async_client(),
-            )
+            chat.async_client(base_url, api_key, retries=0, timeout=timeout)
             for _ in range(math.ceil(concurrency / CALLS_A_CLIENT))
         ]
         self._turns = itertools.cycle(self._clients)
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Raises `UserError` for what no further call could mend: key, model, quota."""
-        import httpx2
         import openai
 
-        from gritmill.schemas import servers
+        from gritmill.pipeline.storage import servers
 
         if request.pictures:
             body = await asyncio.to_thread(chat_body, request, self.is_openai)
@@ -231,11 +215,7 @@ class ChatServer:
         try:
             # The SDK's time-out begins anew with every byte that comes; this one does not.
             async with asyncio.timeout(self.timeout):
-                # Not `chat.completions.create`: it goes through the messages word by word, to rename what
-                # needs no other name, which took longer than everything else together.
-                response = await next(self._turns).post(
-                    "/chat/completions", body=body, cast_to=httpx2.Response
-                )
+                response = await chat.post(next(self._turns), body)
         except (TimeoutError, openai.APITimeoutError) as error:
             raise Fault(f"no reply in {self.timeout:g} seconds", charged=True) from error
         except openai.APIStatusError as error:
@@ -243,8 +223,7 @@ class ChatServer:
         except openai.APIConnectionError as error:
             cause = error.__cause__ or error
             never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout")
-            words = self._words(f"{type(cause).__name__}: {cause}")
-            raise Fault(words, charged=not never_sent) from error
+            raise Fault(chat.words_of(error, self._secret), charged=not never_sent) from error
         if servers.is_cut(response):
             words = f"a reply of more than {servers.LONGEST / 2**20:g} MB"
             raise Fault(words, reason="too_long", again=False, charged=True)
@@ -256,8 +235,8 @@ class ChatServer:
             await client.close()
 
     def _failed(self, request: ChatRequest, error: Any) -> Completion:
-        code, words = error_of(error.body)
-        words = self._words(f"HTTP {error.status_code} {words}")
+        code, _ = error_of(error.body)
+        words = chat.words_of(error, self._secret)
         if code in FILTERED:
             # Kept like a reply: the same request would be filtered again.
             return Completion("openai", request.model, "", "content_filter", 0, 0)
@@ -271,9 +250,6 @@ class ChatServer:
         reason = "server_error" if again else "bad_request"
         wait = retry_after(error.response.headers)
         raise Fault(words, reason=reason, again=again, wait=wait, throttled=throttled)
-
-    def _words(self, text: str) -> str:
-        return shortened(text.replace(self._secret, "***") if self._secret != NO_KEY else text)
 
 
 def chat_body(request: ChatRequest, is_openai: bool) -> dict[str, Any]:
@@ -331,11 +307,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def shortened(text: str) -> str:
-    """A server's words for a log: one line, without anything that looks like a key."""
-    return _SECRET.sub("***", " ".join(text.split()))[:200]
-
-
 def _message(message: Message, max_side: int) -> dict[str, Any]:
     if message.picture is None:
         return {"role": message.role, "content": message.text}
@@ -347,15 +318,3 @@ def _message(message: Message, max_side: int) -> dict[str, Any]:
     if message.text:
         parts.append({"type": "text", "text": message.text})
     return {"role": message.role, "content": parts}
-
-
-def error_of(body: object) -> tuple[str, str]:
-    """(code, words) of an error's body, which may be anything."""
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        if isinstance(inner, dict):
-            words = inner.get("message") or inner.get("detail") or ""
-            return str(inner.get("code") or inner.get("type") or ""), str(words)
-        return "", str(inner)
-    text = str(body or "")
-    return "", "an HTML page" if text.lstrip()[:1] == "<" else text

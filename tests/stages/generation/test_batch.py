@@ -202,7 +202,7 @@ def test_a_file_without_end_is_read_to_a_size(
 def test_a_refused_key_is_the_user_s(make: Any, samples: Samples) -> None:
     with BatchServer(key="sk-right") as server:
         server.answer = lambda writer, *a: super(BatchServer, server).answer(writer, *a)  # type: ignore
-        with pytest.raises(UserError, match="the Batch API cannot be used: Wrong key"):
+        with pytest.raises(UserError, match="the Batch API cannot be used: HTTP 401 Wrong key"):
             make(server.url).sketch(samples(1))
 
 

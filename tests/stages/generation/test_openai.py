@@ -21,7 +21,6 @@ from gritmill.stages.generation.backends.openai import (
     chat_body,
     parsed_completion,
     retry_after,
-    shortened,
 )
 from gritmill.stages.generation.pictures import data_uri
 from gritmill.stages.generation.request import ChatRequest, Message, Picture
@@ -200,11 +199,6 @@ def test_a_call_goes_on_within_its_server(make_stage: MakeStage, samples: Sample
 )
 def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
-
-
-@pytest.mark.parametrize("secret", ["sk-proj-abcdefgh12345678", "Bearer abcdefgh12345678", "key-12345678abc"])
-def test_words_of_a_server_hold_no_key(secret: str) -> None:
-    assert secret.split()[-1] not in shortened(f"Incorrect API key provided: {secret}. Find it at ...")
 
 
 def test_a_refused_key_ends_the_run_at_once(

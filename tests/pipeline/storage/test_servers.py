@@ -11,7 +11,7 @@ import pytest
 
 from gritmill.schemas.errors import UserError
 
-servers = pytest.importorskip("gritmill.schemas.servers", reason="needs openai")
+servers = pytest.importorskip("gritmill.pipeline.storage.servers", reason="needs openai")
 
 
 class Server(ThreadingHTTPServer):
