@@ -114,14 +114,16 @@ _NAMES = {
 _PLACES = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from gritmill.version import version
+if not TYPE_CHECKING:  # a checker would take any name for one of ours
 
-        return version()
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, getattr(import_module(_PLACES[name]), name))
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from gritmill.version import version
+
+            return version()
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals().setdefault(name, getattr(import_module(_PLACES[name]), name))
 
 
 def __dir__() -> list[str]:

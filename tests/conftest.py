@@ -94,3 +94,21 @@ def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from this checkout."""
+    builders = pytest.importorskip("hatchling.builders.wheel", reason="needs hatchling, which builds wheels")
+    folder = tmp_path_factory.mktemp("wheel")
+    [built] = builders.WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    return Path(built)
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the wheel, without what it depends on, was installed to."""
+    target = tmp_path_factory.mktemp("site")
+    options = ["install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
+    subprocess.run([sys.executable, "-m", "pip", *options], check=True, capture_output=True)
+    return target
