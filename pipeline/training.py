@@ -86,7 +86,7 @@ def evaluate(job: RunFiles, progress: Callable[[str, int, int], None], replace: 
     options = job.eval
     model, is_ours = _model(job, options)
     sets = load_sets(options, options.data or job.output.dir)
-    loaded = load(model, options.revision, options.dialect)
+    loaded = load(model, options.revision, options.dialect, family=options.family)
     folder = Path(model).expanduser()
     made = read(folder) if folder.is_dir() else None
     native = options.prompts == "native" or (options.prompts == "auto" and made is None)

@@ -12,7 +12,7 @@ card: {license: cc-by-4.0, source: "Photographs of COCO, each under its own lice
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -56,10 +56,8 @@ class Output(Model):
 
     dir: str = Field(min_length=1)
     """Folder or URL of the finished dataset."""
-    formats: list[Literal["webdataset", "parquet", "coco", "llava"]] = Field(
-        default=["webdataset"], min_length=1
-    )
-    """What to write."""
+    formats: list[str] = Field(default=["webdataset"], min_length=1)
+    """What to write: webdataset, parquet, coco, llava."""
     shard_size: Size = Field(default=10**9, ge=1)
     """Bytes that a shard holds, about."""
     splits: Splits = Splits()

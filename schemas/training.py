@@ -55,6 +55,8 @@ class Train(_Options):
     """Read shards from start to end instead of sample by sample: for an object store."""
     dialect: str | None = None
     """How boxes are spelled (`pipeline dialects`).  [default: the model's own]"""
+    family: str | None = None
+    """Who speaks to the model: an adapter of your own, package.module:Class.  [default: that of its type]"""
     new_tokens: bool = False
     """Give the model a token of its own for each of the dialect's tags that it lacks, and train them."""
     freeze: list[Literal["vision", "connector", "language"]] = []
@@ -150,6 +152,8 @@ class Eval(_Options):
     """Branch, tag or commit of a model on the Hub."""
     dialect: str | None = None
     """How boxes are spelled.  [default: as the model was trained, else the model's own]"""
+    family: str | None = None
+    """Who speaks to the model: an adapter of your own, package.module:Class.  [default: that of its type]"""
     data: str | None = None
     """Folder of the dataset whose splits are asked: one for all runs that are to be compared.
     [default: the recipe's own]"""

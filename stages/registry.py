@@ -1,14 +1,12 @@
 """Which class a name in a recipe stands for. A plain table; nothing is imported until asked for."""
 
-import difflib
-import importlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
+from gritmill.schemas.entry_points import all_given
 from gritmill.schemas.errors import UserError
+from gritmill.schemas.tables import load, settings, suggestion, target_of
 from gritmill.stages.base import Stage
-
-T = TypeVar("T")
 
 STAGES: dict[str, str] = {
     "image_check": "gritmill.stages.image_check:ImageCheck",
@@ -102,27 +100,42 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def stage_class(name: str, options: Mapping[str, Any]) -> type[Stage]:
-    """The class for a stage of a recipe; `package.module:Class` names one that is not ours.
+    """The class for a stage of a recipe, or the one that an option chooses: `ground: {grounder: onnx}`.
 
-    Raises `UserError` for a name that is not known.
+    Both may be names of entry points, or `package.module:Class`. Raises `UserError` for a name that is not
+    known.
     """
-    if name in STAGES:
-        return load(STAGES[name], Stage)
     if name in VARIANTS:
-        field, choices = VARIANTS[name]
-        choice = options.get(field)
-        if isinstance(choice, str) and ":" in choice:
-            raise UserError(
-                f"{name}: option {field} chooses among ours; write one of your own as "
-                f"`{choice}: {{...}}` in place of {name}"
-            )
-        if not isinstance(choice, str) or choice not in choices:
-            given = "is missing" if choice is None else f"{choice!r} is not known"
-            raise UserError(f"{name}: option {field} {given}; choose one of: {', '.join(choices)}")
-        return load(choices[choice], Stage)
-    if ":" in name:
-        return load(name, Stage)
-    raise UserError(f"there is no stage {name!r}{suggestion(name, [*STAGES, *VARIANTS])}")
+        return _variant(name, options)
+    target = name if ":" in name else target_of(name, STAGES, Stage)
+    if target is None:
+        raise UserError(f"there is no stage {name!r}{suggestion(name, [*STAGES, *VARIANTS, *all_given()])}")
+    return load(target, Stage)
+
+
+def stage_options(cls: type[Stage], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options for the class that `stage_class` gave."""
+    if name not in VARIANTS:
+        return dict(options)
+    field, choices = VARIANTS[name]
+    return settings(cls, field, choices, options)
+
+
+def _variant(name: str, options: Mapping[str, Any]) -> type[Stage]:
+    field, choices = VARIANTS[name]
+    choice = options.get(field)
+    target = None
+    if isinstance(choice, str):
+        target = choice if ":" in choice else target_of(choice, choices, Stage)
+    if target is None:
+        given = "is missing" if choice is None else f"{choice!r} is not known"
+        raise UserError(f"{name}: option {field} {given}; choose one of: {', '.join(choices)}")
+    cls = load(target, Stage)
+    if field not in cls.model_fields:
+        raise UserError(
+            f"{name}: {choice!r} has no option {field}; write it as `{target}: {{...}}` in place of {name}"
+        )
+    return cls
 
 
 def all_stages() -> dict[str, type[Stage]]:
@@ -131,28 +144,3 @@ def all_stages() -> dict[str, type[Stage]]:
     for name, (_, choices) in VARIANTS.items():
         classes |= {f"{name} ({choice})": load(target, Stage) for choice, target in choices.items()}
     return classes
-
-
-def load(target: str, base: type[T]) -> type[T]:
-    """`"package.module:Class"` -> the class. Raises `UserError` where there is none that builds on `base`."""
-    module, _, name = target.partition(":")
-    if not all(word.isidentifier() for word in [*module.split("."), name]):
-        raise UserError(f"{target!r} names no class; write it as package.module:Class")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ModuleNotFoundError, AttributeError) as error:
-        missing = getattr(error, "name", None)
-        if isinstance(error, ModuleNotFoundError) and missing and not module.startswith(missing):
-            raise
-        raise UserError(f"{target!r} cannot be imported: {error}") from error
-    if not isinstance(found, type) or not issubclass(found, base):
-        raise UserError(
-            f"{target!r} is no {base.__name__.lower()}; name a class that builds on {base.__name__}"
-        )
-    return found
-
-
-def suggestion(word: str, known: list[str]) -> str:
-    """A tail for a message: `; did you mean 'ground'?`, or the whole list if nothing is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}"

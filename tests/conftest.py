@@ -109,6 +109,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the wheel, without what it depends on, was installed to."""
     target = tmp_path_factory.mktemp("site")
-    options = ["install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
-    subprocess.run([sys.executable, "-m", "pip", *options], check=True, capture_output=True)
+    options = ["--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options], check=True, capture_output=True)
     return target

@@ -106,17 +106,9 @@ class Environment:
 def check_ours(environment: Environment, folder: Path) -> None:
     """A run by the installed program."""
     out = folder / "made"
-    options = [
-        "--set",
-        "source.count=3",
-        "--set",
-        f"output.dir={out}",
-        "--work",
-        folder / "work",
-        "--replace",
-    ]
-    said = environment.run("-m", "gritmill", "run", "quickstart", "--runner", "local", *options, cwd=folder)
-    assert f"report: {out}/report.md" in said
+    options = ["--set", "source.count=3", "--set", f"output.dir={out}", "--work", str(folder / "work")]
+    command = ["-m", "gritmill", "run", "quickstart", "--runner", "local", "--replace", *options]
+    assert f"report: {out}/report.md" in environment.run(*command, cwd=folder)
 
 
 def check_foreign(environment: Environment, folder: Path) -> None:
@@ -159,7 +151,7 @@ def test_examples_are_clean_to_a_users_strict_mypy(wheel: Path, tmp_path: Path) 
         "from gritmill import Nothing, Reject, load_recipe\n\njob: int = load_recipe('grit')\nReject(1)\n"
     )
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "MYPYPATH")}
-    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", environment.python, "."]
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(environment.python), "."]
     done = subprocess.run(command, env=env, cwd=tmp_path / "mine", capture_output=True, text=True)
     mistakes = [line for line in done.stdout.splitlines() if ": error: " in line]
     assert len(mistakes) == 3, done.stdout + done.stderr

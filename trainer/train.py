@@ -206,7 +206,9 @@ def load_model(options: Train, samples: Samples) -> tuple[Any, Adapter, str]:
         return prepare(model, adapter, options), adapter, tiny.NAME
     # Weights that are trained stay fp32 under bf16; those that only carry adapters need not.
     dtype = "bfloat16" if options.lora and uses_bf16(options) else "float32"
-    model, adapter, name = load(options.model, options.revision, options.dialect, options.max_length, dtype)
+    model, adapter, name = load(
+        options.model, options.revision, options.dialect, options.max_length, dtype, options.family
+    )
     return prepare(model, adapter, options), adapter, name
 
 

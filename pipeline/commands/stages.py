@@ -12,19 +12,29 @@ from gritmill.schemas.errors import UserError
 
 
 def stages(
-    name: Annotated[str | None, typer.Argument(help="Only this stage.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only this stage or source; any by package.module:Class.")
+    ] = None,
 ) -> None:
     """List every stage and source with its options and their defaults."""
+    from gritmill.pipeline.sources.base import Source
     from gritmill.pipeline.sources.registry import all_sources
+    from gritmill.stages.base import Stage
     from gritmill.stages.registry import all_stages
 
+    if name is not None and ":" in name:
+        _print_one(name)
+        return
     shown = 0
     if name is None:
         console.print(
             "Every stage also takes batch_size (rows in one call), cpus and gpus (what a worker of it holds; "
             "gpus: null takes one if there is any). They change nothing in the result.\n"
         )
-    for heading, classes in (("STAGES", all_stages()), ("SOURCES", all_sources())):
+    for heading, classes in (
+        ("STAGES", all_stages() | _brought(Stage)),
+        ("SOURCES", all_sources() | _brought(Source)),
+    ):
         listed = {k: v for k, v in classes.items() if name is None or k.split(" ")[0] == name}
         if listed and name is None:
             console.print(Text(f"{heading}\n", style="bold"))
@@ -33,6 +43,25 @@ def stages(
             _print_options(title, cls)
     if not shown:
         raise UserError(f"there is no stage or source {name!r}; `pipeline stages` lists them")
+
+
+def _brought(kind: type) -> dict[str, Any]:
+    """What other distributions bring: `caption_length (from my-package)` -> its class."""
+    from gritmill.schemas.tables import brought
+
+    return {f"{name} (from {given.distribution})": found for name, given, found in brought(kind)}
+
+
+def _print_one(target: str) -> None:
+    from gritmill.pipeline.sources.base import Source
+    from gritmill.schemas.entry_points import is_kind
+    from gritmill.schemas.tables import named
+    from gritmill.stages.base import Stage
+
+    found = named(target)
+    if not is_kind(found, Stage) and not is_kind(found, Source):
+        raise UserError(f"{target!r} is no stage or source; name a class that builds on Stage or Source")
+    _print_options(target, found)
 
 
 def _print_options(title: str, cls: Any) -> None:

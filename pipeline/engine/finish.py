@@ -33,7 +33,9 @@ def drop_stale(output: Store, job: Job, shards: Sequence[Shard]) -> None:
     """Removes the files that an earlier state of the recipe wrote and this one will not. Whatever
     else somebody keeps beside them stays."""
     wanted = {shard_path(name, shard) for name in job.output.formats for shard in shards}
-    folders = {posixpath.dirname(FORMATS[name].path("train", 0, 1)) for name in FORMATS}
+    folders = {
+        posixpath.dirname(FORMATS[name].path("train", 0, 1)) for name in {*FORMATS, *job.output.formats}
+    }
     for folder in sorted(folders):
         for name in output.names(folder):
             if f"{folder}/{name}" not in wanted and _WRITTEN(name):

@@ -15,15 +15,17 @@ from pydantic import BaseModel, ValidationError
 from gritmill.pipeline.engine import yaml_lines
 from gritmill.pipeline.engine.run_files import RunFiles
 from gritmill.pipeline.engine.wiring import NamedStage, wiring_mistakes
+from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.sources.base import Source
-from gritmill.pipeline.sources.registry import source_class
+from gritmill.pipeline.sources.registry import source_class, source_options
 from gritmill.pipeline.storage import files
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import hide_credentials, hide_variable, is_hidden, without_secrets
-from gritmill.schemas.recipe import Recipe
+from gritmill.schemas.recipe import Output, Recipe
+from gritmill.schemas.tables import suggestion
 from gritmill.schemas.training import Eval, Train
 from gritmill.stages.base import Stage
-from gritmill.stages.registry import stage_class, suggestion
+from gritmill.stages.registry import stage_class, stage_options
 
 M = TypeVar("M", bound=BaseModel)
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -239,10 +241,23 @@ class _Checker:
 
     def mistake(self, path: yaml_lines.Path, message: str) -> None:
         line = self.document.line(path) or 0
-        if any(path[: len(place)] == place for place in self.overridden):
+        if self._is_overridden(path):
             self.found.append((line, f"--set      {message}"))
         else:
             self.found.append((line, f"line {line:<4}  {message}"))
+
+    def _is_overridden(self, path: yaml_lines.Path) -> bool:
+        return any(path[: len(place)] == place for place in self.overridden)
+
+    def _refuse_imports(self) -> None:
+        """What lies in a folder may be somebody else's, and brings nothing to be imported."""
+        for block in ("train", "eval"):
+            options = self.document.data.get(block)
+            for name in ("dialect", "family"):
+                value = options.get(name) if isinstance(options, dict) else None
+                if isinstance(value, str) and ":" in value and not self._is_overridden((block, name)):
+                    told = f"{value!r} is not imported because a folder says so; if you trust it, add"
+                    self.mistake((block, name), f"{block}: {told} --set {block}.{name}={value}")
 
     def run_files(self, folder: str | None) -> RunFiles:
         """What needs no source and no stage. In the recipe of a dataset's `folder` nothing is expanded."""
@@ -251,6 +266,8 @@ class _Checker:
         if folder is None:
             blocks = {key: value for key, value in written.items() if key not in ("source", "stages")}
             data = written | self._expanded(blocks, ())
+        else:
+            self._refuse_imports()
         recipe = self._validated(Recipe, data, (), "")
         train = self._block(Train, data, "train")
         evaluation = self._block(Eval, data, "eval")
@@ -271,8 +288,8 @@ class _Checker:
         raw_stages = data.get("stages")
         stages = list(self._stages(raw_stages)) if isinstance(raw_stages, list) else []
         known = [entry for entry in stages if entry[1] is not None]
+        formats = self._formats(data)
         if source is not None and len(known) == len(stages):
-            formats = recipe.output.formats if recipe else []
             named = [(i, NamedStage(name, stage)) for i, stage, name in known if stage]
             for place, message in wiring_mistakes(source, named, formats):
                 self.mistake(place, message)
@@ -316,6 +333,26 @@ class _Checker:
             self.mistake(path, f"{value!r} lacks a secret, which is not recorded; name your own recipe")
         return _VARIABLE.sub(variable, value)
 
+    def _formats(self, data: dict[str, Any]) -> list[str]:
+        """Those that are known; the others are mistakes."""
+        output = data.get("output")
+        given = output.get("formats") if isinstance(output, dict) else None
+        known = []
+        for i, name in enumerate(
+            given if isinstance(given, list) else Output.model_fields["formats"].default
+        ):
+            if not isinstance(name, str):
+                continue
+            try:
+                FORMATS[name]
+                known.append(name)
+            except KeyError:
+                told = f"there is no format {name!r}{suggestion(name, FORMATS)}"
+                self.mistake(("output", "formats", i), f"output: {told}")
+            except UserError as error:
+                self.mistake(("output", "formats", i), f"output: {error}")
+        return known
+
     def _source(self, options: dict[str, Any]) -> Source | None:
         try:
             cls = source_class(str(options.get("type")))
@@ -324,7 +361,7 @@ class _Checker:
             return None
         if not self._has_packages(cls.packages, ("source",), f"source {options['type']}"):
             return None
-        source = self._validated(cls, options, ("source",), "source")
+        source = self._validated(cls, source_options(cls, options), ("source",), "source")
         if source is not None:
             for problem in source.problems():
                 self.mistake(("source",), f"source: {problem}")
@@ -353,7 +390,8 @@ class _Checker:
         except UserError as error:
             self.mistake(path, str(error))
             return None
-        stage = self._validated(cls, {k: v for k, v in options.items() if k != "as"}, path, name)
+        given = {k: v for k, v in options.items() if k != "as"}
+        stage = self._validated(cls, stage_options(cls, kind, given), path, name)
         for one in [] if stage is None else [stage, *stage.within()]:
             if self._has_packages(one.packages, path, name):
                 for problem in one.problems():

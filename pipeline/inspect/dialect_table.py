@@ -5,8 +5,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gritmill.schemas.boxes import Box
-from gritmill.schemas.dialects import DIALECTS
+from gritmill.schemas.dialects import DIALECTS, Dialect
 from gritmill.schemas.dialects.ceiling import PHOTOGRAPH, SIDES, Ceiling, ceiling
+from gritmill.schemas.tables import brought
 
 _BOX = Box(0.12, 0.25, 0.44, 0.82)
 
@@ -23,11 +24,16 @@ def dialect_table() -> RenderableType:
     spelling = _table("dialect", f"the same box of a {width}x{height} image")
     meaning = _table("dialect", "picture", "numbers")
     survival = _table("dialect", *(f"side {side:g}" for side in SIDES), right=True)
-    for name, dialect in DIALECTS.items():
+    for name, dialect in all_dialects().items():
         spelling.add_row(name, Text(dialect.encode_boxes([_BOX], PHOTOGRAPH)))
         meaning.add_row(name, dialect.geometry.name, str(dialect.numbers))
         survival.add_row(name, *(_shares(ceiling(dialect, side)) for side in SIDES))
     return Group(spelling, "", meaning, Text(_EXPLAINED), survival)
+
+
+def all_dialects() -> dict[str, Dialect]:
+    """Ours, and those of entry points."""
+    return {**DIALECTS, **{name: found for name, _, found in brought(Dialect)}}
 
 
 def _table(first: str, *others: str, right: bool = False) -> Table:

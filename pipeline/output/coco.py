@@ -22,6 +22,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from gritmill.pipeline.output.formats import Format
 from gritmill.pipeline.storage.member_names import member_stem
 from gritmill.schemas.masks import Mask
 from gritmill.schemas.records import Record, Region, to_json, to_record
@@ -104,3 +105,6 @@ def _entries(fragments: Sequence[Callable[[], BinaryIO]]) -> Iterator[dict[str, 
         with open_fragment() as lines:
             for line in lines:
                 yield json.loads(line)
+
+
+COCO = Format(CocoWriter, "coco/{split}.json", merge=merge)

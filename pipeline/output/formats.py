@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from gritmill.pipeline.output import coco, llava
-from gritmill.pipeline.output.parquet import ParquetWriter
-from gritmill.pipeline.output.webdataset import WebdatasetWriter
+from gritmill.schemas.tables import Table
 
 
 class ShardWriter(Protocol):
@@ -49,12 +47,15 @@ class Format:
         return self.pattern.format(split=split, shard=shard, shards=shards)
 
 
-FORMATS: dict[str, Format] = {
-    "webdataset": Format(WebdatasetWriter, "data/{split}-{shard:05d}-of-{shards:05d}.tar", reads_images=True),
-    "parquet": Format(ParquetWriter, "parquet/{split}-{shard:05d}-of-{shards:05d}.parquet"),
-    "coco": Format(coco.CocoWriter, "coco/{split}.json", merge=coco.merge),
-    "llava": Format(llava.LlavaWriter, "llava/{split}.json", reads=("conversations",), merge=llava.merge),
-}
+FORMATS: Table[Format] = Table(
+    {
+        "webdataset": "gritmill.pipeline.output.webdataset:WEBDATASET",
+        "parquet": "gritmill.pipeline.output.parquet:PARQUET",
+        "coco": "gritmill.pipeline.output.coco:COCO",
+        "llava": "gritmill.pipeline.output.llava:LLAVA",
+    },
+    Format,
+)
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp", "tiff": "tiff"}
 """Pillow's name of a format, in lower case -> the extension that loaders know it by."""

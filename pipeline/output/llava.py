@@ -14,9 +14,10 @@ well. Boxes are written as LLaVA's data has them, `[0.123, 0.456, 0.789, 0.900]`
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from gritmill.pipeline.output.formats import Format
 from gritmill.pipeline.storage.member_names import member_stem
 from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, render
-from gritmill.schemas.dialects import DIALECTS, Size
+from gritmill.schemas.dialects import Size, text
 from gritmill.schemas.records import to_json
 
 SPEAKERS = {HUMAN: "human", ASSISTANT: "gpt"}
@@ -55,12 +56,12 @@ def llava_entries(
 ) -> Iterator[dict[str, Any]]:
     """The entry of each conversation about an image of `size` (width, height)."""
     for number, conversation in enumerate(sayable(conversations)):
-        turns = render(conversation, DIALECTS["llava"], size)
+        turns = render(conversation, text.LLAVA, size)
         yield {
             # No stem has a dot, so no other sample's id can be the same.
             "id": f"{id_}.{number}" if number else id_,
             "image": image,
-            "conversations": [{"from": SPEAKERS[role], "value": text} for role, text in turns],
+            "conversations": [{"from": SPEAKERS[role], "value": said} for role, said in turns],
         }
 
 
@@ -73,3 +74,6 @@ def merge(fragments: Sequence[Callable[[], BinaryIO]], out: BinaryIO) -> None:
                 out.write(between + line.rstrip(b"\n"))
                 between = b",\n"
     out.write(b"\n]\n" if between == b",\n" else b"[]\n")
+
+
+LLAVA = Format(LlavaWriter, "llava/{split}.json", reads=("conversations",), merge=merge)

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gritmill.pipeline.output.formats import Format
 from gritmill.schemas.columns import Check, arrow_type
 from gritmill.schemas.conversations import Provenance
 from gritmill.schemas.records import Record, to_record
@@ -70,3 +71,6 @@ class ParquetWriter:
     def _flush(self) -> None:
         self._parquet.write_table(pa.Table.from_pylist(self._records, schema=SCHEMA))
         self._records = []
+
+
+PARQUET = Format(ParquetWriter, "parquet/{split}-{shard:05d}-of-{shards:05d}.parquet")

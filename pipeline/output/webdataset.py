@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
+from gritmill.pipeline.output.formats import Format
 from gritmill.pipeline.storage.member_names import member_stem
 from gritmill.pipeline.storage.tar_writer import TarWriter
 from gritmill.schemas.records import Record, to_json, to_record
@@ -32,3 +33,6 @@ class WebdatasetWriter:
 
     def close(self) -> None:
         self._tar.close()
+
+
+WEBDATASET = Format(WebdatasetWriter, "data/{split}-{shard:05d}-of-{shards:05d}.tar", reads_images=True)

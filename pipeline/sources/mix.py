@@ -26,12 +26,13 @@ from gritmill.schemas.records import BESIDE_BOXES
 
 def _built(options: object) -> object:
     """The options of a source -> the source."""
-    from gritmill.pipeline.sources.registry import source_class
+    from gritmill.pipeline.sources.registry import source_class, source_options
 
     if not isinstance(options, dict):
         return options
     try:
-        return source_class(str(options.get("type"))).model_validate(options)
+        cls = source_class(str(options.get("type")))
+        return cls.model_validate(source_options(cls, options))
     except UserError as error:
         raise ValueError(str(error)) from error
     except ValidationError as error:

@@ -11,13 +11,8 @@ model is shown is the dialect's `geometry`; `dataclasses.replace(dialect, geomet
 """
 
 from gritmill.schemas.dialects.base import Dialect, Grounding, Parsed, without_overlaps
-from gritmill.schemas.dialects.florence2 import FLORENCE2
 from gritmill.schemas.dialects.geometry import CROP, PAD, STRETCH, Geometry, Size, resized, smart_resize
-from gritmill.schemas.dialects.internvl import ALL_SEEING_V2, INTERNVL
-from gritmill.schemas.dialects.kosmos2 import KOSMOS2, KOSMOS2_PAPER
-from gritmill.schemas.dialects.paligemma import PALIGEMMA
-from gritmill.schemas.dialects.qwen import QWEN2_VL, QWEN3_VL, QWEN25_VL, QWEN_VL
-from gritmill.schemas.dialects.text import DIGITS, FERRET, LLAVA, MINIGPT_V2, OFA, PINK, SHIKRA, TINY
+from gritmill.schemas.tables import Table
 
 __all__ = [
     "CROP",
@@ -34,27 +29,27 @@ __all__ = [
     "without_overlaps",
 ]
 
-DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect
-    for dialect in (
-        KOSMOS2,
-        KOSMOS2_PAPER,
-        FLORENCE2,
-        PALIGEMMA,
-        QWEN_VL,
-        QWEN2_VL,
-        QWEN25_VL,
-        QWEN3_VL,
-        INTERNVL,
-        ALL_SEEING_V2,
-        FERRET,
-        SHIKRA,
-        PINK,
-        MINIGPT_V2,
-        OFA,
-        LLAVA,
-        DIGITS,
-        TINY,
-    )
-}
+DIALECTS: Table[Dialect] = Table(
+    {
+        "kosmos2": "gritmill.schemas.dialects.kosmos2:KOSMOS2",
+        "kosmos2_paper": "gritmill.schemas.dialects.kosmos2:KOSMOS2_PAPER",
+        "florence2": "gritmill.schemas.dialects.florence2:FLORENCE2",
+        "paligemma": "gritmill.schemas.dialects.paligemma:PALIGEMMA",
+        "qwen_vl": "gritmill.schemas.dialects.qwen:QWEN_VL",
+        "qwen2_vl": "gritmill.schemas.dialects.qwen:QWEN2_VL",
+        "qwen2.5_vl": "gritmill.schemas.dialects.qwen:QWEN25_VL",
+        "qwen3_vl": "gritmill.schemas.dialects.qwen:QWEN3_VL",
+        "internvl": "gritmill.schemas.dialects.internvl:INTERNVL",
+        "all_seeing_v2": "gritmill.schemas.dialects.internvl:ALL_SEEING_V2",
+        "ferret": "gritmill.schemas.dialects.text:FERRET",
+        "shikra": "gritmill.schemas.dialects.text:SHIKRA",
+        "pink": "gritmill.schemas.dialects.text:PINK",
+        "minigpt_v2": "gritmill.schemas.dialects.text:MINIGPT_V2",
+        "ofa": "gritmill.schemas.dialects.text:OFA",
+        "llava": "gritmill.schemas.dialects.text:LLAVA",
+        "digits": "gritmill.schemas.dialects.text:DIGITS",
+        "tiny": "gritmill.schemas.dialects.text:TINY",
+    },
+    Dialect,
+)
 """Every dialect by name."""

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from gritmill.schemas.errors import UserError
+from gritmill.schemas.tables import load
 from gritmill.schemas.weights import Weights
 from gritmill.stages.base import Stage
 from gritmill.stages.grounders.base import Ground
-from gritmill.stages.registry import VARIANTS, load, stage_class
+from gritmill.stages.registry import VARIANTS, stage_class, stage_options
 from gritmill.stages.verification.similarity import RegionSimilarity
 
 
@@ -76,7 +77,8 @@ def _built(options: Any, class_of: Callable[[Any], type[Stage]]) -> Any:
     if placed := sorted(Stage.inert & options.keys()):
         raise ValueError(f"{', '.join(placed)}: say so of the whole stage, which runs it")
     try:
-        return class_of(options).model_validate(options)
+        cls = class_of(options)
+        return cls.model_validate(stage_options(cls, "ground", options))
     except UserError as error:
         raise ValueError(str(error)) from error
 

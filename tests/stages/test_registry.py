@@ -8,8 +8,9 @@ import pytest
 
 from gritmill.schemas.columns import arrow_type
 from gritmill.schemas.errors import UserError
+from gritmill.schemas.tables import load, suggestion
 from gritmill.stages.base import GlobalStage, Stage
-from gritmill.stages.registry import STAGES, VARIANTS, all_stages, load, stage_class, suggestion
+from gritmill.stages.registry import STAGES, VARIANTS, all_stages, stage_class
 
 ALL = all_stages()
 
@@ -65,7 +66,7 @@ def test_a_stage_of_the_user_s_own_is_named_by_its_module() -> None:
             "ground: option grounder 'clairvoyance' is not known; choose one of: ",
         ),
         ("ground", {"grounder": None}, "option grounder is missing"),
-        ("ground", {"grounder": "odd:Mine"}, "write one of your own as `odd:Mine: {...}` in place of ground"),
+        ("ground", {"grounder": "odd:Mine"}, "'odd:Mine' cannot be imported"),
         ("no_such_module:Stage", {}, "'no_such_module:Stage' cannot be imported: No module named"),
         ("no.such.module:Stage", {}, "cannot be imported"),
         ("odd_stages:Nothing", {}, "cannot be imported: module 'odd_stages' has no attribute 'Nothing'"),

@@ -8,7 +8,7 @@ from gritmill.schemas.dialects import DIALECTS
 from gritmill.schemas.errors import UserError
 from gritmill.trainer import provenance
 from gritmill.trainer.models.base import Adapter
-from gritmill.trainer.models.registry import adapter_for
+from gritmill.trainer.models.registry import family_adapter
 
 LORA = "adapter_config.json"
 """The file that tells a folder of low-rank adapters from one of a whole model."""
@@ -30,22 +30,24 @@ def load(
     dialect: str | None = None,
     max_length: int = 2048,
     dtype: str = "float32",
+    family: str | None = None,
 ) -> Loaded:
     """A checkpoint of the Hub, of a folder, or of our own training, low-rank adapters included.
 
     Those are merged into the model that they were trained on. `dialect` is a name of `DIALECTS`; left out,
-    what the checkpoint was trained with here, else its family's own. Weights are read from safetensors
+    what the checkpoint was trained with here, else its family's own. `family` is who speaks to it, see
+    `family_adapter`. Weights are read from safetensors
     alone, and code of a checkpoint is never run. Raises `UserError` for a checkpoint that is not there,
     cannot be had, is of a family without adapter, or lacks weights.
     """
     folder = Path(model).expanduser()
     if (folder / LORA).is_file():
-        return _with_lora(folder, dialect, max_length, dtype)
+        return _with_lora(folder, dialect, max_length, dtype, family)
     checkpoint = checkpoints.find(model, revision)
-    family = adapter_for(checkpoint.model_type)
+    spoken = family_adapter(family, checkpoint.model_type)
     files = checkpoints.fetch(checkpoint)
-    weights = family.mended(_weights(files, checkpoint, dtype))
-    adapter = _adapter(family, files, dialect, max_length)
+    weights = spoken.mended(_weights(files, checkpoint, dtype))
+    adapter = _adapter(spoken, files, dialect, max_length)
     for part in weights.modules():
         if hasattr(part, "generation_config"):  # of Kosmos-2, the decoder generates
             part.generation_config.eos_token_id = sorted(adapter.ends)
@@ -53,11 +55,11 @@ def load(
     return Loaded(weights, adapter, checkpoint.label)
 
 
-def _with_lora(folder: Path, dialect: str | None, max_length: int, dtype: str) -> Loaded:
+def _with_lora(folder: Path, dialect: str | None, max_length: int, dtype: str, family: str | None) -> Loaded:
     from peft import PeftConfig, PeftModel
 
     config = PeftConfig.from_pretrained(str(folder))
-    base = load(config.base_model_name_or_path, config.revision, dialect, max_length, dtype)
+    base = load(config.base_model_name_or_path, config.revision, dialect, max_length, dtype, family)
     adapter = _adapter(type(base.adapter), folder, dialect, max_length)
     with_room_for(adapter.processor.tokenizer, base.model)
     merged = PeftModel.from_pretrained(base.model, str(folder)).merge_and_unload()
@@ -67,6 +69,10 @@ def _with_lora(folder: Path, dialect: str | None, max_length: int, dtype: str) -
 def _adapter(family: type[Adapter], folder: Path, dialect: str | None, max_length: int) -> Adapter:
     made = provenance.read(folder)
     name = dialect or (made["dialect"] if made else family.default_dialect)
+    if dialect is None and ":" in name:  # nothing is imported because a checkpoint says so
+        raise UserError(
+            f"{folder} was trained in the dialect {name!r}, which is not ours; say it: dialect: {name}"
+        )
     if name not in DIALECTS:
         raise UserError(f"there is no dialect {name!r}; `pipeline dialects` lists them")
     try:

@@ -1,9 +1,9 @@
 """Which adapter speaks to which family of models."""
 
 from collections.abc import Mapping
-from importlib import import_module
 
 from gritmill.schemas.errors import UserError
+from gritmill.schemas.tables import load, target_of
 from gritmill.trainer.models.base import Adapter
 
 ADAPTERS: Mapping[str, str] = {
@@ -21,11 +21,21 @@ ADAPTERS: Mapping[str, str] = {
 
 
 def adapter_for(model_type: str) -> type[Adapter]:
-    """The adapter of a family. Raises `UserError` for one that has none."""
-    if model_type not in ADAPTERS:
+    """The adapter of a family: ours, or an entry point's. Raises `UserError` for one that has none.
+
+    A checkpoint says its family, so that nothing is imported that it could name.
+    """
+    target = target_of(model_type, ADAPTERS, Adapter)
+    if target is None:
         raise UserError(
-            f"models of type {model_type!r} cannot be trained here; those that can are {', '.join(ADAPTERS)}"
+            f"models of type {model_type!r} cannot be trained here; those that can are "
+            f"{', '.join(ADAPTERS)}. An adapter of your own is named as family: package.module:Class"
         )
-    module, name = ADAPTERS[model_type].split(":")
-    adapter: type[Adapter] = getattr(import_module(module), name)
-    return adapter
+    return load(target, Adapter)  # type: ignore[type-abstract]
+
+
+def family_adapter(family: str | None, model_type: str) -> type[Adapter]:
+    """The adapter that a recipe names, a `model_type` or `package.module:Class`, or else the model's."""
+    if family is not None and ":" in family:
+        return load(family, Adapter)  # type: ignore[type-abstract]
+    return adapter_for(family or model_type)

@@ -68,7 +68,7 @@ colour: blue
         "line 7 select_boxes: min_score: Input should be a valid number",
         "line 8 two stages are called select_boxes",
         "line 9 a stage is written",
-        "line 10 output.formats.0: Input should be 'webdataset', 'parquet', 'coco' or 'llava'",
+        "line 10 output: there is no format 'tfrecord'; there are: webdataset, parquet, coco, llava",
         "line 10 output.shard_size: a size is written like 500MB",
         "line 11 option colour is not known",
     ):
