@@ -1,6 +1,5 @@
 """Makes lists of evaluation data, of a folder of images or of the files that benchmarks are published in."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,10 @@ from typing import Any
 
 from gritmill.pipeline.sources.images import MAX_BYTES
 from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.texts import json_lines, parse_json, read_text
 from gritmill.schemas.errors import UserError
 from gritmill.stages.contamination.lists import Entry, identity, is_coco
 from gritmill.stages.dedup.perceptual import perceptual_hash
-
-MAX_ANNOTATIONS = 2**31
-"""Largest file of annotations that is read, in bytes."""
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _FILE_NAME = ("file_name", "image", "image_path", "filename")
@@ -142,15 +139,7 @@ def _images(folder: str) -> dict[str, str]:
 
 
 def _rows(path: str, with_texts: bool) -> Iterator[Row]:
-    if PurePosixPath(path).suffix in (".p", ".pkl", ".pickle"):
-        raise UserError(
-            f"{path} is a pickle, which may run any code when it is read, so it is not. Write its refs as "
-            "JSON lines first, or take MDETR's finetune_refcoco*.json; docs/curation.md says how."
-        )
-    try:
-        text = files.read(path, MAX_ANNOTATIONS).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}. Give images or text.") from error
+    text = read_text(path)
     if path.endswith((".json", ".jsonl")):
         yield from _json_rows(text, path)
     else:
@@ -159,13 +148,10 @@ def _rows(path: str, with_texts: bool) -> Iterator[Row]:
 
 
 def _json_rows(text: str, path: str) -> Iterator[Row]:
-    try:
-        if path.endswith(".jsonl"):
-            found: Any = [json.loads(line) for line in text.split("\n") if line.strip()]
-        else:
-            found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON: {error}. Give it unpacked and whole.") from error
+    if path.endswith(".jsonl"):
+        found: Any = [row for _, row in json_lines(text, path)]
+    else:
+        found = parse_json(text, path)
     lists = {name: found.get(name) for name in _LISTS} if isinstance(found, dict) else {"": found}
     for name, rows in lists.items():
         # Numbers of images are those of the list beside it, which are MDETR's own and not COCO's.

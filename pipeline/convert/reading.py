@@ -12,24 +12,12 @@ from gritmill.schemas.columns import ImageRef, Span
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.images import open_header, oriented_size
 
-MAX_JSON = 2**32
-"""Largest JSON file that is read whole, in bytes."""
 MAX_LINE = 2**24
 """Longest line of JSON lines, and largest JSON of a single sample, in bytes."""
 _LARGEST = 1e7
 """Coordinates beyond it, in pixels, are no coordinates."""
 HEAD = 2**18
 """Bytes in which an image says its size, and a JSON file what it is about."""
-
-
-def load_json(path: str) -> Any:
-    """A JSON file whole. Raises `UserError` if it is none or cannot be read."""
-    try:
-        return json.loads(files.read(path, MAX_JSON))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON: {error}. Give the file unpacked and whole.") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}. Give a file that is there.") from error
 
 
 def parse_object(data: bytes | str) -> dict[str, Any] | None:

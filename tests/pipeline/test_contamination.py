@@ -89,7 +89,7 @@ def test_only_the_chosen_splits_of_refs_are_listed(tmp_path: Path) -> None:
         ("refs(unc).p", "(lp0", "pickle"),
         ("a.json", "{", "no JSON"),
         ("a.json", "{}", "names no image"),
-        ("a.jsonl", "3", "names no image"),
+        ("a.jsonl", "3", "line 1 is no JSON object"),
         ("a.txt", "\n", "names no image"),
     ],
 )

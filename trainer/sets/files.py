@@ -1,6 +1,5 @@
 """Files of questions that others wrote: read within limits, and told by file and line when they are wrong."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,17 +9,14 @@ from typing import Any
 
 from PIL.Image import Image as PILImage
 
+from gritmill.pipeline.storage import texts
 from gritmill.pipeline.storage.files import inside
 from gritmill.schemas import images
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.errors import UserError
 
-MAX_JSON = 2**31
-"""Largest file of questions, in bytes; Flickr30k's training set in MDETR's form has 0.4 GB."""
 MAX_IMAGE = 2**28
 """Largest image file, in bytes."""
-MAX_LINE = 2**22
-"""Longest line of a file of lines, in bytes."""
 MAX_TEXT = 20_000
 """Longest text that is asked or scored, in characters."""
 
@@ -30,37 +26,9 @@ Row = dict[str, Any]
 Loader = Callable[[], PILImage]
 
 
-def read(path: Path, limit: int = MAX_JSON) -> bytes:
-    """A whole file. Raises `UserError` if it cannot be had or is larger than `limit` bytes."""
-    if path.suffix in (".p", ".pkl", ".pickle"):
-        raise UserError(
-            f"{path} is a pickle, which may run any code when it is read, so it is not. Give the same "
-            "questions as JSON lines (one `ref` a line) or in MDETR's form, finetune_refcoco*.json."
-        )
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}. Check the path in `eval.sets`.") from error
-    if len(data) > limit:
-        raise UserError(f"{path} has more than {limit:,} bytes. Give a file of questions, unpacked.")
-    return data
-
-
-def text(path: Path, limit: int = MAX_JSON) -> str:
-    """A whole file of UTF-8. Raises `UserError`."""
-    try:
-        return read(path, limit).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8. Give the file as it was published, unpacked.") from error
-
-
 def json_object(path: Path, *lists: str) -> Row:
     """A JSON object with lists of objects of these names. Raises `UserError`."""
-    try:
-        value = json.loads(text(path))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON: {error}. Give the file unpacked and whole.") from error
+    value = texts.read_json(str(path))
     for name in lists:
         entries = value.get(name) if isinstance(value, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -70,19 +38,7 @@ def json_object(path: Path, *lists: str) -> Row:
 
 def json_lines(path: Path) -> Iterator[tuple[str, Row]]:
     """(place, object) of each line that is not blank: ("pope.jsonl, line 3", {...}). Raises `UserError`."""
-    for number, line in enumerate(text(path).split("\n"), 1):
-        place = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        if len(line) > MAX_LINE:
-            raise UserError(f"{place} has {len(line):,} characters. Give one JSON object a line.")
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{place} is no JSON: {error}. Give one JSON object a line.") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{place} is no JSON object. Give one JSON object a line.")
-        yield place, row
+    return texts.json_lines(texts.read_text(str(path)), str(path))
 
 
 def words(row: Mapping[str, Any], name: str, place: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gritmill.pipeline.storage.foreign.flickr30k import MAX_FILE, Marked, parse_annotation, parse_sentence
+from gritmill.pipeline.storage.texts import read_text
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
@@ -25,7 +26,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
     """Phrase grounding of a split, and captions if they are among `also`."""
     folder, photos = Path(path), files.Images(images)
     listed = folder / f"{split or 'test'}.txt"
-    ids = files.text(listed).split()
+    ids = read_text(str(listed)).split()
     if bad := [id_ for id_ in ids if not id_.isalnum()]:
         raise UserError(
             f"{listed} lists {bad[0]!r}, which is no id of an image. Give the split as published."
@@ -51,7 +52,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
 
 def _sentences(path: Path) -> Iterator[tuple[str, list[Marked]]]:
     """Each sentence, and its phrases."""
-    lines = [line for line in files.text(path, MAX_FILE).split("\n") if line.strip()]
+    lines = [line for line in read_text(str(path), MAX_FILE).split("\n") if line.strip()]
     if not lines:
         raise UserError(f"{path} has no sentences. Give the folder as it was published.")
     for number, line in enumerate(lines, 1):
@@ -61,7 +62,7 @@ def _sentences(path: Path) -> Iterator[tuple[str, list[Marked]]]:
 def _boxes(path: Path) -> dict[str, list[Box]]:
     """Entity -> its boxes."""
     try:
-        told = parse_annotation(files.text(path, MAX_FILE)).boxes
+        told = parse_annotation(read_text(str(path), MAX_FILE)).boxes
     except ValueError as error:
         raise UserError(f"{path} is {error}. Give the file as it was published.") from error
     boxes: dict[str, list[Box]] = {}

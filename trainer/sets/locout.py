@@ -12,6 +12,7 @@ import posixpath
 import re
 from pathlib import Path
 
+from gritmill.pipeline.storage.texts import MAX_LINE, read_text
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.sets import files, mdetr
 from gritmill.trainer.sets.base import QuestionSet
@@ -30,14 +31,14 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
         )
     sets = mdetr.load(str(truth), name, images, also, split)
     asks = sets[0].asks
-    lines = files.text(prompts).rstrip("\n").split("\n")
+    lines = read_text(str(prompts)).rstrip("\n").split("\n")
     if len(lines) != len(asks):
         raise UserError(
             f"{path} has {len(lines):,} lines for {len(asks):,} questions of {truth}. Make it anew."
         )
     for number, (line, ask) in enumerate(zip(lines, asks, strict=True), 1):
         place = f"{path}, line {number}"
-        found = _LINE.fullmatch(line) if len(line) <= files.MAX_LINE else None
+        found = _LINE.fullmatch(line) if len(line) <= MAX_LINE else None
         if found is None:
             raise UserError(
                 f"{place} is no `[image]PATH<tab><grounding>... <phrase>...</phrase>`. Make it anew."

@@ -1,9 +1,9 @@
-"""REFER's `refs` (lichengunc/refer), as JSON lines: RefCOCO, RefCOCO+, RefCOCOg. An object a line.
+"""REFER's `refs` (lichengunc/refer), as JSON or JSON lines: RefCOCO, RefCOCO+, RefCOCOg.
 
     {"ref_id": 1, "ann_id": 1719310, "image_id": 581857, "file_name": "COCO_train2014_000000581857_16.jpg",
      "split": "val", "sentences": [{"sent_id": 0, "sent": "the lady with the blue shirt"}]}
 
-Box and size of the image are the line's own (`bbox`: [x, y, width, height] in pixels, `width`, `height`),
+Box and size of the image are the ref's own (`bbox`: [x, y, width, height] in pixels, `width`, `height`),
 or those of REFER's `instances.json` beside it. The original refs(unc).p is a pickle and refused.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from gritmill.pipeline.storage.foreign.refer import INSTANCES, Instances, read_refs
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
@@ -67,16 +68,16 @@ def _file(path: Path) -> Path:
 
 
 def _refs(path: Path, images: files.Images, split: str | None) -> Iterator[_Ref]:
-    rows = list(files.json_lines(path))
+    rows = list(read_refs(str(path)))
     chosen = [(place, row) for place, row in rows if split is None or row.get("split") == split]
     if not chosen:
         splits = ", ".join(sorted({str(row.get("split")) for _, row in rows})) or "none"
         raise UserError(f"{path} has no split {split!r}, but: {splits}. Set `split` to one of them.")
     instances = (
-        None if all({"bbox", "width", "height"} <= row.keys() for _, row in chosen) else _Instances(path)
+        None if all({"bbox", "width", "height"} <= row.keys() for _, row in chosen) else _instances(path)
     )
     for place, row in chosen:
-        known = row if instances is None else instances.completed(row, place)
+        known = row if instances is None else _completed(row, instances, place)
         file_name = _OBJECT.sub("", files.words(known, "file_name", place))
         sentences = row.get("sentences")
         if not isinstance(sentences, list) or not all(isinstance(entry, dict) for entry in sentences):
@@ -90,30 +91,24 @@ def _refs(path: Path, images: files.Images, split: str | None) -> Iterator[_Ref]
         )
 
 
-class _Instances:
-    """REFER's instances.json: the boxes of the objects and the sizes of the images."""
+def _instances(refs: Path) -> Instances:
+    path = refs.with_name(INSTANCES)
+    if not path.is_file():
+        raise UserError(
+            f"The lines of {refs} lack `bbox`, `width` or `height`. Write them into each line, "
+            f"or put REFER's {INSTANCES} beside it."
+        )
+    return Instances(str(path))
 
-    def __init__(self, refs: Path) -> None:
-        path = refs.with_name("instances.json")
-        if not path.is_file():
-            raise UserError(
-                f"The lines of {refs} lack `bbox`, `width` or `height`. Write them into each line, "
-                "or put REFER's instances.json beside it."
-            )
-        told = files.json_object(path, "images", "annotations")
-        self._path = path
-        self._images = {entry.get("id"): entry for entry in told["images"]}
-        self._annotations = {entry.get("id"): entry for entry in told["annotations"]}
 
-    def completed(self, row: files.Row, place: str) -> files.Row:
-        image = self._images.get(files.identifier(row, "image_id", place))
-        annotation = self._annotations.get(files.identifier(row, "ann_id", place))
-        if image is None or annotation is None:
-            raise UserError(
-                f"{place} is about an object that {self._path} does not have. Take the same release."
-            )
-        given = {name: image.get(name) for name in ("width", "height", "file_name")}
-        return {**row, **given, "bbox": annotation.get("bbox")}
+def _completed(row: files.Row, instances: Instances, place: str) -> files.Row:
+    known = instances.of(row)
+    if known.image is None or known.annotation is None:
+        raise UserError(
+            f"{place} is about an object that {instances.uri} does not have. Take the same release."
+        )
+    given = {name: known.image.get(name) for name in ("width", "height", "file_name")}
+    return {**row, **given, "bbox": known.annotation.get("bbox")}
 
 
 def _rec(sentence: str) -> Asked:

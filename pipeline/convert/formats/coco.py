@@ -27,7 +27,6 @@ from gritmill.pipeline.convert.reading import (
     hull,
     image_folders,
     lists,
-    load_json,
     numbers,
     objects,
     rest_of,
@@ -42,6 +41,7 @@ from gritmill.pipeline.convert.writing import BySplit, Pictures, opened, reopene
 from gritmill.pipeline.output.coco import coco_entry, merge
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.foreign.coco import load
+from gritmill.pipeline.storage.texts import read_json
 from gritmill.schemas.boxes import outline_from_pixels, outline_to_pixels
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.records import to_json
@@ -62,7 +62,7 @@ def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sampl
     for captions, instances in _files(path):
         found = Images(image_folders(captions, images, "data"))
         if captions == instances:
-            value = load_json(captions)
+            value = read_json(captions)
             if not recognises(value):
                 raise UserError(f"{captions} has no lists `images` and `annotations`; give COCO's file.")
             if is_grounding(value):

@@ -28,7 +28,6 @@ from gritmill.pipeline.convert.reading import (
     Images,
     image_folders,
     json_files,
-    load_json,
     measured,
     objects,
     rest_of,
@@ -39,6 +38,7 @@ from gritmill.pipeline.convert.reading import (
 )
 from gritmill.pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, make_sample
 from gritmill.pipeline.convert.writing import Pictures, json_list
+from gritmill.pipeline.storage.texts import read_json
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
 from gritmill.schemas.errors import UserError
@@ -74,7 +74,7 @@ _CHUNK, _EXPRESSION, _PHRASE = "noun chunk", "referring expression", "phrase"
 def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sample]:
     """The tasks are in memory as a whole."""
     for file in json_files(path):
-        tasks = load_json(file)
+        tasks = read_json(file)
         if not isinstance(tasks, list):
             raise UserError(f"{file} is no list of tasks; export them from Label Studio as JSON.")
         found = Images(image_folders(file, images))

@@ -18,7 +18,6 @@ from gritmill.pipeline.convert.reading import (
     Images,
     image_folders,
     json_files,
-    load_json,
     measured,
     objects,
     rest_of,
@@ -28,6 +27,7 @@ from gritmill.pipeline.convert.reading import (
 from gritmill.pipeline.convert.sample import Losses, Sample, Unusable, make_sample
 from gritmill.pipeline.convert.writing import BySplit, Pictures, json_list
 from gritmill.pipeline.output.llava import llava_entries, sayable
+from gritmill.pipeline.storage.texts import read_json
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.conversations import (
     ASSISTANT,
@@ -72,7 +72,7 @@ _PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
 def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sample]:
     """Each file is one JSON list, which is in memory as a whole."""
     for file in json_files(path):
-        entries = load_json(file)
+        entries = read_json(file)
         if not isinstance(entries, list):
             raise UserError(f"{file} holds no list of conversations; give a file in LLaVA's format.")
         found = Images(image_folders(file, images))

@@ -1,14 +1,9 @@
 """`refcoco`: referring expressions as RefCOCO's: refs and, beside them, COCO's instances.
 
-    refs.json       [{"ref_id": 1, "ann_id": 1719310, "image_id": 581857, "category_id": 1, "split": "train",
-                      "file_name": "COCO_train2014_000000581857_16.jpg", "sent_ids": [0, 1], "sentences": [
-                        {"sent_id": 0, "sent": "lady in blue shirt", "raw": "Lady in blue shirt.",
-                         "tokens": ["lady", "in", "blue", "shirt"]}, ...]}, ...]
-    instances.json  COCO's json of the boxes that `ann_id` names
+    refs.json  instances.json       as in `pipeline/storage/foreign/refer.py`
 
 The fields are those that https://github.com/lichengunc/refer reads. Each sentence is a sample, all of which
-is one referring expression. RefCOCO's own refs are a pickle, which runs whatever is in it and is therefore
-not read: load it once where you trust it and save the list with `json.dump`.
+is one referring expression.
 """
 
 import json
@@ -23,7 +18,6 @@ from gritmill.pipeline.convert.groundings import usable
 from gritmill.pipeline.convert.reading import (
     Images,
     image_folders,
-    load_json,
     objects,
     size_of,
     text_of,
@@ -33,6 +27,7 @@ from gritmill.pipeline.convert.sample import HUMAN, Losses, Sample, Unusable, ma
 from gritmill.pipeline.convert.writing import Pictures, json_list, opened, picture_name, reopened
 from gritmill.pipeline.output.coco import merge
 from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.foreign.refer import INSTANCES, Instances, read_refs
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import GroundedBox, Span
 from gritmill.schemas.errors import UserError
@@ -65,28 +60,24 @@ def read(path: str, losses: Losses, images: str | None = None) -> Iterator[Sampl
     """Both files are in memory as a whole."""
     folder = posixpath.dirname(path) if path.endswith(".json") else path
     refs_file = path if path.endswith(".json") else posixpath.join(folder, "refs.json")
-    instances_file = posixpath.join(folder, "instances.json")
+    instances_file = posixpath.join(folder, INSTANCES)
     if not files.stat(refs_file):
         raise UserError(f"{refs_file} is not there; save RefCOCO's refs as JSON, see docs/convert.md.")
     if not files.stat(instances_file):
         raise UserError(f"{instances_file} is not there; put RefCOCO's instances beside its refs.")
-    value = load_json(instances_file)
-    if not isinstance(value, dict):
-        raise UserError(f"{instances_file} is none of COCO's files; put RefCOCO's instances there.")
-    boxes = {text_of(a.get("id")): a.get("bbox") for a in objects(value.get("annotations"))}
-    photos = {text_of(i.get("id")): i for i in objects(value.get("images"))}
-    names = {text_of(c.get("id")): text_of(c.get("name")) for c in objects(value.get("categories"))}
+    instances = Instances(instances_file)
     found = Images(image_folders(refs_file, images, "train2014"))
-    for ref in objects(load_json(refs_file)):
+    for _, ref in read_refs(refs_file):
         ref_id = text_of(ref.get("ref_id"))
-        photo = photos.get(text_of(ref.get("image_id")), {})
-        box = xywh_box(boxes.get(text_of(ref.get("ann_id"))), size_of(photo))
+        known = instances.of(ref)
+        photo = known.image or {}
+        box = xywh_box((known.annotation or {}).get("bbox"), size_of(photo))
         for sentence in objects(ref.get("sentences")):
             key = f"{ref_id}_{text_of(sentence.get('sent_id'))}"
             try:
                 if box is None:
                     raise Unusable("no box: its ann_id or image_id is not among the instances")
-                yield _sample(ref, sentence, photo, usable(box), names, key, found)
+                yield _sample(ref, sentence, photo, usable(box), known.category, key, found)
             except ValueError as error:
                 losses.row(key, str(error))
 
@@ -148,7 +139,7 @@ def write(samples: Iterable[Sample], folder: Path, losses: Losses, copy_images: 
                     }
                 )
             file.write(to_json(entry) + b"\n")
-        with opened(folder / "instances.json") as out:
+        with opened(folder / INSTANCES) as out:
             merge([lambda: reopened(file)], out, categories)
     return len(seen)
 
@@ -202,7 +193,7 @@ def _sample(
     sentence: dict[str, Any],
     photo: dict[str, Any],
     box: Box,
-    names: dict[str, str],
+    category: str | None,
     key: str,
     images: Images,
 ) -> Sample:
@@ -214,7 +205,7 @@ def _sample(
     name = photo.get("file_name")
     metadata = {field: ref.get(field) for field in ("ref_id", "ann_id", "split")}
     metadata |= {"sent_id": sentence.get("sent_id"), "raw": sentence.get("raw")}
-    metadata["category"] = names.get(text_of(ref.get("category_id")))
+    metadata["category"] = category
     return make_sample(
         key,
         text,

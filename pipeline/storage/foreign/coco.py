@@ -1,17 +1,13 @@
 """COCO's JSON files in memory, by image."""
 
-import json
 from array import array
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
-from gritmill.pipeline.storage import files
+from gritmill.pipeline.storage.texts import read_json
 from gritmill.schemas.boxes import Box, outline_from_pixels
 from gritmill.schemas.columns import Annotation
 from gritmill.schemas.errors import UserError
-
-MAX_JSON = 2**32
-"""Largest annotation file that is read, in bytes; COCO's own have up to 0.5 GB."""
 
 _LARGEST = 1e7
 """Coordinates beyond it, in pixels, are no coordinates."""
@@ -112,10 +108,7 @@ def _metadata(entry: dict[str, Any], licences: dict[Id, dict[str, Any]]) -> dict
 
 
 def _parse(uri: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(files.read(uri, MAX_JSON), object_hook=_compact)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{uri} is no JSON: {error}. Give COCO's file, unpacked and whole.") from error
+    fields = read_json(uri, _compact)
     if not isinstance(fields, dict) or not {"images", "annotations"} <= fields.keys():
         raise UserError(f"{uri} has no lists `images` and `annotations`. Give a file in COCO's format.")
     return fields

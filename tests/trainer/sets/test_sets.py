@@ -144,6 +144,11 @@ def test_refs(load: Load, tmp_path: Path, placed: bool) -> None:
     assert reg.asks[0].question.truth == ["left dog", "the brown dog"]
 
 
+def test_refs_may_be_a_list(load: Load, tmp_path: Path) -> None:
+    [rec] = load("refs", write(tmp_path / "refs.json", json.dumps([PLACED])))
+    assert [ask.question.id for ask in rec.asks] == ["x/8", "x/9"]
+
+
 def test_a_pickle_is_never_opened(load: Load, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
