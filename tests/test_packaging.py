@@ -169,3 +169,23 @@ def test_a_bare_import_of_a_folder_is_a_lint_error(statement: str) -> None:
     )
     assert "TID251" in done.stdout, done.stderr
     assert "the name alone may be that of another package" in done.stdout
+
+
+@pytest.mark.parametrize("runner", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_a_folder_with_packages_of_the_same_names_does_no_harm(
+    installed: Path, tmp_path: Path, runner: str
+) -> None:
+    for name in FOREIGN:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('this is somebody else')\n")
+    env = {**os.environ, "PYTHONPATH": str(installed)}
+    options = ["--runner", runner, "--set", "source.count=6", "--set", "output.dir=made"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gritmill", "run", "quickstart", *options],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made" / "SHA256SUMS").is_file()

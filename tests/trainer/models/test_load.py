@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from gritmill.schemas.errors import UserError
+from gritmill.trainer import provenance
+from gritmill.trainer.models.llava import LlavaAdapter
 from gritmill.trainer.models.load import load
 from gritmill.trainer.models.registry import ADAPTERS, adapter_for
 
@@ -89,3 +91,26 @@ def test_generation_stops_at_what_ends_an_answer(loaded):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_weights_are_of_the_type_that_is_asked_for(copied, dtype):
     assert str(load(str(copied), dtype=dtype).model.dtype) == f"torch.{dtype}"
+
+
+class Parrot(LlavaAdapter):
+    """An adapter of somebody's own."""
+
+
+def test_an_adapter_of_ones_own_is_named_by_its_class(checkpoints):
+    loaded = load(str(checkpoints["llava"]), family=f"{__name__}:Parrot")
+    assert type(loaded.adapter).__name__ == "Parrot"
+    with pytest.raises(UserError, match=r"'json:loads' is no adapter; name a class that builds on Adapter$"):
+        load(str(checkpoints["llava"]), family="json:loads")
+
+
+def test_a_checkpoint_brings_no_import(copied):
+    (copied / "config.json").write_text(json.dumps({"model_type": "this_is_theirs:Adapter"}))
+    with pytest.raises(UserError, match="models of type 'this_is_theirs:Adapter' cannot be trained here"):
+        load(str(copied))
+
+
+def test_a_dialect_that_a_checkpoint_names_is_not_imported(copied, monkeypatch):
+    monkeypatch.setattr(provenance, "read", lambda folder: {"dialect": "this_is_theirs:DIALECT"})
+    with pytest.raises(UserError, match="which is not ours; say it: dialect: this_is_theirs:DIALECT$"):
+        load(str(copied))
