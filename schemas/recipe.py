@@ -64,6 +64,9 @@ class Output(Model):
     """Chosen by a hash of the image, so that an image never stands in two splits."""
     split_seed: int = 0
     """Another number deals the images to the splits anew."""
+    keep: list[str] = []
+    """Columns that stages measured (`sharpness`, `language`, ...) and that stay with the sample: in the
+    record under `measured`, in Parquet as columns of their own."""
 
 
 class Card(Model):

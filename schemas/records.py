@@ -8,16 +8,16 @@
      "source": {"uri": "00037.tar", "offset": 1536, "length": 88210},
      "captions": ["a wire hanger with a paper cover"], "metadata": "{\"url\":\"https://...\"}"}
 
-`noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing.
-Where it verifies boxes, each entry of `boxes` also says which checks it passed, the same ones everywhere:
-`"checks": {"min_area": true, "agreement": false}`.
-So is `masks` beside them where it segments, `{"size": [693, 1024], "counts": "...", "score": 0.97, "model":
-"..."}` each (`schemas/masks.py`); a mask without a pixel stands where there is no good one.
-`conversations` comes last where the recipe makes some (`schemas/conversations.py` reads it), and after it
-`provenance`, an object for each, which every conversation holds as well: here for those who do not open the
-string. Otherwise every record has the same fields, and `metadata` and `conversations` stay JSON strings:
-loaders that infer a schema from the first samples (`datasets` takes five) silently drop fields which only
-come later, and fail where a list was empty at first.
+`noun_chunks`, `ref_exps` and `boxes` are parallel; they are left out where the recipe grounds nothing. Where
+it verifies boxes, each entry of `boxes` also says which checks it passed, the same ones everywhere:
+`"checks": {"min_area": true, "agreement": false}`. So is `masks` beside them where it segments, `{"size":
+[693, 1024], "counts": "...", "score": 0.97, "model": "..."}` each (`schemas/masks.py`); a mask without a
+pixel stands where there is no good one. `conversations` comes last where the recipe makes some
+(`schemas/conversations.py` reads it), and after it `provenance`, an object for each, which every conversation
+holds as well: here for those who do not open the string. Where the recipe keeps columns of stages, `measured`
+stands before them, `"{\"sharpness\":412.5}"`. Otherwise every record has the same fields, and `metadata`,
+`measured` and `conversations` stay JSON strings: loaders that infer a schema from the first samples
+(`datasets` takes five) silently drop fields which only come later, and fail where a list was empty at first.
 
 A record tells nothing of the machine that it was made on, and does not depend on it: of an absolute path
 `source.uri` and the names of models keep the last part, `.../00037.tar`, and of a URL no password and no
@@ -25,6 +25,7 @@ query. `metadata` is the source's own words and stays as it is.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -55,6 +56,34 @@ COLUMNS = (
     "conversations",
 )
 """Columns that stand in a record: `to_record` reads no others."""
+
+MEASURED = "measured"
+"""What a sample calls its `Measured`, and a record the JSON of their values."""
+
+FIELDS = (
+    "key",
+    "caption",
+    "width",
+    "height",
+    "noun_chunks",
+    "ref_exps",
+    "boxes",
+    "masks",
+    "image_id",
+    "split",
+    "image_format",
+    "source",
+    "captions",
+    "metadata",
+    MEASURED,
+    "conversations",
+    "provenance",
+)
+"""All that a record may hold, in this order."""
+
+TYPES = "columns.json"
+"""File of a dataset that says the types of what its records hold under `measured`: `{"sharpness":
+"float"}`."""
 
 BESIDE_BOXES = ("masks", "box_checks")
 """Columns with an entry for each of `boxes`, which may be null as a whole."""
@@ -93,11 +122,25 @@ class Region(NamedTuple):
         return cls(Span(int(start), int(end)), Box(x1, y1, x2, y2), score)
 
 
+class Measured(NamedTuple):
+    """Columns of stages that the recipe keeps.
+
+    >>> Measured({"sharpness": 412.5, "language": "en"}, {"sharpness": float, "language": str})
+    """
+
+    values: Mapping[str, Any]
+    kinds: Mapping[str, Any]
+
+    def plain(self) -> dict[str, Any]:
+        """The values, tuples with names as objects."""
+        return {name: _plain(value) for name, value in self.values.items()}
+
+
 def to_record(sample: Mapping[str, Any]) -> Record:
     """The columns of a finished sample -> its record, see the module's example.
 
     Reads `boxes: list[GroundedBox]` and `ref_exps: list[Span]`, parallel, `masks` and `box_checks`, and
-    `conversations: list[Conversation]`, if they are there.
+    `conversations: list[Conversation]` and `measured: Measured`, if they are there.
     Where one sample of a mix has masks or checks, all have the fields: null stands for empty masks and for no
     check.
     """
@@ -123,6 +166,8 @@ def to_record(sample: Mapping[str, Any]) -> Record:
     record["source"] = {"uri": public_text(ref.uri), "offset": ref.offset, "length": ref.length}
     record["captions"] = sample["captions"] or [sample["caption"]]
     record["metadata"] = sample["metadata"] or "{}"
+    if (measured := sample.get(MEASURED)) is not None:
+        record[MEASURED] = to_json(_without_infinities(measured.plain())).decode()
     if sample.get("conversations") is not None:
         told = [_public(conversation) for conversation in sample["conversations"]]
         record["conversations"] = conversations.to_json(told)
@@ -142,6 +187,21 @@ def to_json(value: object) -> bytes:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: _plain(item) for name, item in value._asdict().items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _without_infinities(value: Any) -> Any:
+    """JSON has no number for them, nor for NaN: null."""
+    if isinstance(value, dict):
+        return {name: _without_infinities(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_infinities(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_number(value: object) -> bool:

@@ -11,26 +11,9 @@ from gritmill.pipeline.storage.files import is_clean
 from gritmill.schemas import conversations
 from gritmill.schemas.columns import ImageRef
 from gritmill.schemas.conversations import Conversation
+from gritmill.schemas.records import FIELDS, to_json
 
-RECORD_FIELDS = (
-    "key",
-    "caption",
-    "width",
-    "height",
-    "noun_chunks",
-    "ref_exps",
-    "boxes",
-    "masks",
-    "image_id",
-    "split",
-    "image_format",
-    "source",
-    "captions",
-    "metadata",
-    "conversations",
-    "provenance",
-    "annotations",
-)
+RECORD_FIELDS = (*FIELDS, "annotations")
 """Everything that a record may say; what a foreign one says beyond them goes to its metadata."""
 
 
@@ -50,6 +33,7 @@ def from_record(
     is_grounded = raw.get("noun_chunks") is not None
     if is_grounded:
         found.add_items(raw["noun_chunks"], raw.get("ref_exps"), raw.get("boxes"), raw.get("masks"))
+    measured = _object(raw.get("measured"))
     labels = raw.get("annotations")
     for entry in objects(labels):
         found.add_label(entry.get("label"), entry.get("box"), entry.get("crowd"), entry.get("polygons"))
@@ -63,7 +47,9 @@ def from_record(
         image_id=_text(raw, "image_id"),
         split=_text(raw, "split") or "train",
         captions=texts(raw.get("captions")),
-        metadata=_metadata(raw) | {name: raw[name] for name in raw if name not in RECORD_FIELDS},
+        # Parquet has what is measured in columns of their own as well.
+        metadata=_object(raw.get("metadata"))
+        | {name: raw[name] for name in raw if name not in {*RECORD_FIELDS, *measured}},
         boxes=found.boxes if is_grounded else None,
         ref_exps=found.expressions if is_grounded else None,
         masks=found.masks(),
@@ -71,6 +57,8 @@ def from_record(
         told=_conversations(raw, key, losses),
     )
     record = sample.record
+    if measured:
+        record["measured"] = to_json(measured).decode()
     if is_clean(image_format := _text(raw, "image_format")) and image_format:
         record["image_format"] = image_format
     match raw.get("source"):
@@ -101,9 +89,9 @@ def _conversations(raw: Mapping[str, Any], key: str, losses: Losses) -> list[Con
     return kept
 
 
-def _metadata(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _object(text: Any) -> dict[str, Any]:
     try:
-        value = json.loads(raw.get("metadata") or "{}")
+        value = json.loads(text or "{}")
     except (ValueError, TypeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gritmill.pipeline.engine.fingerprint import code_digest, digest
 from gritmill.pipeline.engine.funnel import funnel_markdown
-from gritmill.pipeline.engine.plan import Plan, Step
+from gritmill.pipeline.engine.plan import Plan, Step, kept_columns
 from gritmill.pipeline.engine.receipts import Receipt, Total
 from gritmill.pipeline.engine.recipes import Job
 from gritmill.pipeline.engine.results import read_receipt
@@ -20,7 +20,9 @@ from gritmill.pipeline.output.scores import scores_in
 from gritmill.pipeline.output.shards import Shard
 from gritmill.pipeline.storage.checksums import SUMS, HashingFile, format_sums
 from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.column_types import type_word
 from gritmill.schemas.public import public
+from gritmill.schemas.records import TYPES
 
 STATS = "stats.json"
 REPORT = "report.md"
@@ -82,6 +84,11 @@ def finish(
                 path, digest = _merge(name, [s for s in shards if s.split == split], step, work, output)
                 sums[path] = digest
     stats = statistics(plan, receipts, totals, limit)
+    if kept := kept_columns(plan.steps):
+        types = {name: type_word(kind) for name, kind in kept.items()}
+        output.write(TYPES, (json.dumps(types, indent=2) + "\n").encode())
+    else:
+        output.remove(TYPES)
     output.write(STATS, (json.dumps(stats, indent=2, ensure_ascii=False) + "\n").encode())
     content = format_sums(sums)
     is_same = output.exists(SUMS) and output.read(SUMS) == content

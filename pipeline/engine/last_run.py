@@ -11,11 +11,11 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from gritmill.pipeline.engine import yaml_lines
-from gritmill.pipeline.engine.column_types import type_of, type_word
 from gritmill.pipeline.engine.plan import Kind, Layout, Limit, Parts, Plan, Resources, Step
 from gritmill.pipeline.engine.recipes import RECORDED, hide_secrets_of
 from gritmill.pipeline.engine.recorded_stages import recorded_stage, stage_entry
 from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.column_types import type_of, type_word
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import hidden, hide, public, without_secrets
 from gritmill.stages.base import Stage

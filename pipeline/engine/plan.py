@@ -292,8 +292,10 @@ def make_plan(job: Job, parts: Parts) -> Plan:
             steps.append(Step(name, "process", feeding, resources, stage.writes, *about))
         else:
             steps.append(Step(name, "stage", feeding, resources, stage.writes, *about))
-    written = digest(feeding, job.output.formats, code_digest("gritmill.pipeline.engine.write_shard"))
-    steps.append(Step("write", "write", written, Resources(1, 0), {"key": str}))
+    kept = {"keep": job.output.keep} if job.output.keep else {}
+    code_of_writing = code_digest("gritmill.pipeline.engine.write_shard")
+    written = digest(feeding, job.output.formats, code_of_writing, *kept.values())
+    steps.append(Step("write", "write", written, Resources(1, 0), {"key": str}, options=kept))
     return Plan(job=job, source=source, steps=tuple(steps), parts=parts)
 
 
@@ -315,6 +317,12 @@ def _limits(stage: Stage) -> tuple[Limit, ...]:
 
 def _runtime(stage: Stage) -> dict[str, str]:
     return {package: version for one in (stage, *stage.within()) for package, version in one.runtime.items()}
+
+
+def kept_columns(steps: Sequence[Step]) -> dict[str, Any]:
+    """The columns that stay with the samples, with their types."""
+    have = columns_before(steps, len(steps))
+    return {name: have[name] for name in steps[-1].options.get("keep", ())}
 
 
 def columns_before(steps: Sequence[Step], number: int) -> dict[str, Any]:

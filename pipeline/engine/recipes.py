@@ -290,8 +290,9 @@ class _Checker:
         known = [entry for entry in stages if entry[1] is not None]
         formats = self._formats(data)
         if source is not None and len(known) == len(stages):
+            keep = recipe.output.keep if recipe else []
             named = [(i, NamedStage(name, stage)) for i, stage, name in known if stage]
-            for place, message in wiring_mistakes(source, named, formats):
+            for place, message in wiring_mistakes(source, named, formats, keep):
                 self.mistake(place, message)
         train = self._block(Train, data, "train")
         evaluation = self._block(Eval, data, "eval")

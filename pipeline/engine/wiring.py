@@ -8,7 +8,9 @@ from gritmill.pipeline.engine.yaml_lines import Path
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.output.shards import AssignShards
 from gritmill.pipeline.sources.base import Source
+from gritmill.schemas.column_types import UNKNOWN, type_word
 from gritmill.schemas.conversations import Conversation
+from gritmill.schemas.records import COLUMNS, FIELDS
 from gritmill.stages.base import Stage
 from gritmill.stages.registry import all_stages
 
@@ -37,11 +39,11 @@ class _Tie(NamedTuple):
 
 
 def wiring_mistakes(
-    source: Source, stages: Sequence[tuple[int, NamedStage]], formats: Iterable[str]
+    source: Source, stages: Sequence[tuple[int, NamedStage]], formats: Iterable[str], keep: Iterable[str]
 ) -> Iterator[Mistake]:
-    """Each stage, with its number in the recipe, and each format must find the columns that it reads; a
-    column keeps its type; what is counted in a text or aligned with a column is made after the last stage
-    that writes these."""
+    """Each stage, with its number in the recipe, and each format must find the columns that it reads, and the
+    output those that it keeps; a column keeps its type; what is counted in a text or aligned with a column is
+    made after the last stage that writes these."""
     have = source.provides()
     for i, (name, stage) in ((i, (named.name, named.stage)) for i, named in stages):
         place: Path = ("stages", i)
@@ -64,6 +66,17 @@ def wiring_mistakes(
             if column not in have:
                 words = f"format {name} needs column {column}, {_who_writes(column)}"
                 yield Mistake(("output", "formats"), words)
+    for i, column in enumerate(keep):
+        if column not in have:
+            yield Mistake(("output", "keep", i), f"keep names column {column}, {_who_writes(column)}")
+        elif column in {*FIELDS, *COLUMNS}:
+            words = f"keep names {column}, which a record holds under this name already; leave it out"
+            yield Mistake(("output", "keep", i), words)
+        elif any(word in type_word(have[column]) for word in (UNKNOWN, "bytes")):
+            words = f"keep names column {column}, whose type JSON cannot hold or is none of gritmill's"
+            yield Mistake(
+                ("output", "keep", i), f"{words}; let its stage write numbers, texts or lists of them"
+            )
 
 
 def _offset_mistakes(source: Source, stages: Iterable[tuple[int, NamedStage]]) -> Iterator[Mistake]:

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gritmill.pipeline.engine.inputs import load_columns
-from gritmill.pipeline.engine.plan import Parts, Step, Unit, columns_before
+from gritmill.pipeline.engine.plan import Parts, Step, Unit, columns_before, kept_columns
 from gritmill.pipeline.engine.receipts import Receipt
 from gritmill.pipeline.engine.results import Failure, Result, make_result, read_columns, write_result
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.output.shards import Shard
 from gritmill.pipeline.storage.checksums import HashingFile
 from gritmill.pipeline.storage.store import Store
-from gritmill.schemas.records import COLUMNS
+from gritmill.schemas.records import COLUMNS, MEASURED, Measured
 
 
 class ShardTask(NamedTuple):
@@ -82,7 +82,8 @@ def samples_of(shard: Shard, task: ShardTask, store: Store) -> Iterator[Mapping[
     """The samples of a shard in source order, one part in memory at a time."""
     steps, number = task.steps, task.number
     assign = steps[number - 1]
-    names = [name for name in columns_before(steps, number) if name in COLUMNS]
+    kept = kept_columns(steps)
+    names = [name for name in columns_before(steps, number) if name in {*COLUMNS, *kept}]
     for index in range(shard.first_part, shard.last_part + 1):
         unit = task.parts.id(index)
         table = read_columns(store, assign.result(unit), ["split", "shard"])
@@ -90,4 +91,7 @@ def samples_of(shard: Shard, task: ShardTask, store: Store) -> Iterator[Mapping[
         rows = table.filter(pc.fill_null(mine, pa.scalar(False)))["_row"].to_numpy()
         columns = load_columns(store, steps, number, unit, names, rows)
         for values in zip(*columns.values(), strict=True):
-            yield dict(zip(columns, values, strict=True))
+            sample = dict(zip(columns, values, strict=True))
+            if kept:
+                sample[MEASURED] = Measured({name: sample.pop(name) for name in kept}, kept)
+            yield sample

@@ -12,7 +12,7 @@ from gritmill.schemas import conversations
 from gritmill.schemas.columns import SAMPLE_COLUMNS, BoxCheck, GroundedBox, Span
 from gritmill.schemas.conversations import NOWHERE, Conversation, Turn, placeholder
 from gritmill.schemas.public import public_text
-from gritmill.schemas.records import Record, Region
+from gritmill.schemas.records import MEASURED, Record, Region
 
 _PLACEHOLDER = re.compile(r"<region:[0-9]{1,9}>")
 COLUMNS: dict[str, Any] = {
@@ -149,9 +149,12 @@ def _turn(turn: Turn) -> TurnView:
 
 
 def _with_metadata(provenance: dict[str, Any]) -> dict[str, Any]:
-    """The source's metadata as an object, where it is one."""
-    try:
-        metadata = json.loads(provenance.pop("metadata", None) or "{}")
-    except (ValueError, RecursionError):
-        metadata = None
-    return provenance | ({"metadata": metadata} if metadata else {})
+    """The source's metadata and what was measured as objects, where they are some."""
+    for name in ("metadata", MEASURED):
+        try:
+            value = json.loads(provenance.pop(name, None) or "{}")
+        except (ValueError, RecursionError):
+            continue
+        if value:
+            provenance[name] = value
+    return provenance

@@ -15,8 +15,9 @@ from gritmill.pipeline.storage.checksums import SUMS, parse_sums
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import public
+from gritmill.schemas.records import TYPES
 
-BESIDE = (STATS, CARD, CROISSANT, "report.html", "LICENSE", RECORDED, REPORT, SUMS)
+BESIDE = (STATS, TYPES, CARD, CROISSANT, "report.html", "LICENSE", RECORDED, REPORT, SUMS)
 """What goes along with the shards if it lies in the dataset's folder, besides the card's pictures."""
 
 BATCH_FILES, BATCH_BYTES = 100, 5_000_000_000

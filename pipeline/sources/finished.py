@@ -7,7 +7,7 @@ import json
 import math
 import posixpath
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any, Literal, Self
 
@@ -22,39 +22,44 @@ from gritmill.pipeline.storage.member_names import member_stem
 from gritmill.pipeline.storage.samples import samples
 from gritmill.pipeline.storage.tars import BrokenArchive
 from gritmill.schemas import conversations
+from gritmill.schemas.column_types import type_of
 from gritmill.schemas.columns import BoxCheck, Check, Columns, GroundedBox, Reject, Span
 from gritmill.schemas.conversations import Conversation
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.masks import Mask
-from gritmill.schemas.records import Region
+from gritmill.schemas.records import TYPES, Region
 
-Kind = Literal["boxes", "masks", "checks", "conversations"]
+Kind = Literal["boxes", "masks", "checks", "measured", "conversations"]
 
 COLUMNS: dict[Kind, dict[str, Any]] = {
     "boxes": {"boxes": list[GroundedBox], "ref_exps": list[Span]},
     "masks": {"masks": list[Mask]},
     "checks": {"box_checks": list[list[BoxCheck]]},
+    "measured": {},
     "conversations": {"conversations": list[Conversation]},
 }
-"""What can be carried over, and the columns of each."""
+"""What can be carried over, and the columns of each; those of `measured` stand in the dataset's
+`columns.json`."""
 
 LOOKS_AT = 100
 """Most records of a folder that are read to learn what its run has made."""
 
 _CHECKS = TypeAdapter(dict[Check, bool])
+_WORDS = TypeAdapter(dict[str, str])
 
 
 class FinishedSource(WebdatasetSource):
     """Reads what a run has written as the run had it; a tar is a part.
 
     Keys, image ids, captions and metadata are those of the run, and so is whatever its records hold of boxes,
-    referring expressions, masks, checks, conversations and where these came from. A box without an expression
-    has its noun chunk for one. Of a check a record tells only whether the box passed it: its value and
-    threshold are NaN.
+    referring expressions, masks, checks, columns that its recipe kept (with their types, if its
+    `columns.json` lies beside the shards or above them), conversations and where these came from. A box
+    without an expression has its noun chunk for one. Of a check a record tells only whether the box passed
+    it: its value and threshold are NaN.
 
     Records do not hold, so that nothing carries over: noun chunks that got no box, parses, candidates, what
-    filters measured, and the `origin` of a mix. Splits are dealt anew, by the image, so that equal options
-    give equal ones. To choose boxes anew, carry none.
+    filters measured and the recipe did not `keep`, the `origin` of a mix. Splits are dealt anew, by the
+    image, so that equal options give equal ones. To choose boxes anew, carry none.
     """
 
     offsets_into = {"boxes": "caption", "ref_exps": "caption"}
@@ -65,8 +70,8 @@ class FinishedSource(WebdatasetSource):
     """Extensions of images, all that a run gives."""
     carry: list[Kind] | None = Field(default=None, min_length=1)
     """What is taken over: `boxes` with their referring expressions, the `masks` of them, the `checks` that
-    they went through, `conversations` with where they came from. null takes all that the first records of
-    each folder show. Samples that have none get none."""
+    they went through, what was `measured`, `conversations` with where they came from. null takes all that the
+    first records of each folder show. Samples that have none get none."""
 
     @model_validator(mode="after")
     def _carries_boxes_with_what_is_theirs(self) -> Self:
@@ -88,18 +93,27 @@ class FinishedSource(WebdatasetSource):
             return [
                 f"carry names {', '.join(lacking)}, of which the records of this run have none; leave it out"
             ]
+        try:
+            is_typed = bool(self._measured)
+        except (UserError, OSError) as error:
+            return [str(error)]
+        if "measured" in (self.carry or ()) and not is_typed:
+            return [
+                f"carry names measured, but {TYPES}, which tells types, is missing; put it beside the tars"
+            ]
         return []
 
     def provides(self) -> dict[str, Any]:
         columns = super().provides()
         for kind in self._carried:
-            columns |= COLUMNS[kind]
+            columns |= self._measured if kind == "measured" else COLUMNS[kind]
         return columns
 
     def read(self, part: Part) -> Columns:
         columns = super().read(part)
         prefix = self._prefix(part)
-        rows = [_row(metadata) for metadata in columns["metadata"]]
+        kinds = self._measured if "measured" in self._carried else {}
+        rows = [_row(metadata, kinds) for metadata in columns["metadata"]]
         columns["key"] = [
             name if isinstance(row, Reject) else _key(name, prefix, row["key"])
             for name, row in zip(columns["key"], rows, strict=True)
@@ -124,6 +138,19 @@ class FinishedSource(WebdatasetSource):
         found, _ = files.find_all(self._patterns)
         first = {posixpath.dirname(file.uri): file.uri for file in reversed(found)}
         return {kind for uri in first.values() for kind in _kinds(uri)}
+
+    @cached_property
+    def _measured(self) -> dict[str, Any]:
+        """The columns under `measured`, with their types. Raises `UserError` for types that are none."""
+        found, _ = files.find_all(self._patterns)
+        folders = dict.fromkeys(posixpath.dirname(file.uri) for file in found)
+        kinds: dict[str, Any] = {}
+        for folder in folders:
+            for place in (folder, posixpath.dirname(folder)):
+                if files.stat(f"{place}/{TYPES}"):
+                    kinds |= _types(f"{place}/{TYPES}")
+                    break
+        return kinds
 
 
 def _kinds(uri: str) -> set[Kind]:
@@ -159,12 +186,36 @@ def _key(name: str, prefix: str, key: str) -> str:
     return safe_key(prefix + key) if name == safe_key(prefix + member_stem(key)) else name
 
 
-def _row(text: str | Reject) -> dict[str, Any] | Reject:
+def _types(place: str) -> dict[str, Any]:
+    try:
+        words = _WORDS.validate_json(files.read(place, MAX_JSON))
+    except ValueError as error:
+        raise UserError(f"{place} holds no types of columns; it is what `pipeline run` writes") from error
+    kinds = {name: type_of(word) for name, word in words.items()}
+    if unknown := [name for name, kind in kinds.items() if kind is object]:
+        raise UserError(f"{place} gives {unknown[0]} a type that is not known; another version wrote it")
+    return kinds
+
+
+def measured_of(record: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns under `measured` of a record; null where it has none. Raises `ValueError` for another
+    type."""
+    values = json.loads(record.get("measured") or "{}")
+    return {name: _adapter(kind).validate_python(values.get(name)) for name, kind in kinds.items()}
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind | None)
+
+
+def _row(text: str | Reject, kinds: Mapping[str, Any]) -> dict[str, Any] | Reject:
     """The columns that a sample's JSON member tells of."""
     if isinstance(text, Reject):
         return text
     try:
-        return columns_of(json.loads(text))
+        record = json.loads(text)
+        return columns_of(record) | measured_of(record, kinds)
     except (ValueError, TypeError, KeyError, AttributeError, ValidationError) as error:
         return Reject("bad_record", ascii(" ".join(str(error).split()))[1:-1][:200])
 

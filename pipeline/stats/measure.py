@@ -1,11 +1,13 @@
 """Counts and distributions of a dataset, gathered in one pass.
 
-What is held grows with the number of different images, captions and nouns, by some hundred bytes each,
-and not with the boxes; quantiles are read off histograms, and languages off a few thousand captions.
+What is held grows with the number of different images, captions and nouns, by some hundred bytes each, and
+eight for each number that the recipe keeps, not with the boxes; quantiles are read off histograms, and
+languages off a few thousand captions.
 """
 
 import hashlib
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -72,6 +74,10 @@ class Stats:
     """Conversations by the language model that wrote them; those made by rules are in none."""
     makers: dict[str, int]
     """Conversations by the stage that made them, as its recipe calls it."""
+    numbers: dict[str, dict[str, float]]
+    """Quantiles of each kept column of numbers."""
+    words: dict[str, dict[str, int]]
+    """Samples by the value of each kept column of texts, truths or lists of texts."""
     licenses: dict[str, int]
     """Samples by the licence that the source states for them (`license` in their metadata)."""
 
@@ -140,6 +146,8 @@ class _Counts:
         self.box_models: Counter[str] = Counter()
         self.text_models: Counter[str] = Counter()
         self.makers: Counter[str] = Counter()
+        self.numbers: dict[str, array[float]] = {}
+        self.words: dict[str, Counter[str]] = {}
         self.licenses: Counter[str] = Counter()
         self.some_captions = SomeCaptions()
 
@@ -159,6 +167,7 @@ class _Counts:
             if talk.provenance.model:
                 self.text_models[talk.provenance.model] += 1
         self._add_license(record)
+        self._add_measured(record)
         self._add_boxes(record, caption)
 
     def _add_license(self, record: Record) -> None:
@@ -166,6 +175,14 @@ class _Counts:
         stated = metadata.get("license") if isinstance(metadata, dict) else None
         if isinstance(stated, str) and stated:
             self.licenses[stated] += 1
+
+    def _add_measured(self, record: Record) -> None:
+        for name, value in json.loads(record.get("measured") or "{}").items():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, (str, bool)):
+                    self.words.setdefault(name, Counter())[str(item)] += 1
+                elif isinstance(item, (int, float)):
+                    self.numbers.setdefault(name, array("d")).append(item)
 
     def _add_boxes(self, record: Record, caption: str) -> None:
         chunks = [Region.from_item(item) for item in record.get("noun_chunks", ())]
@@ -212,6 +229,8 @@ class _Counts:
             box_models=_ranked(self.box_models),
             text_models=_ranked(self.text_models),
             makers=_ranked(self.makers),
+            numbers={name: _quantiles(values) for name, values in sorted(self.numbers.items())},
+            words={name: _ranked(counts) for name, counts in sorted(self.words.items())},
             licenses=_ranked(self.licenses),
         )
 
@@ -226,6 +245,11 @@ def _in_the_singular(heads: Counter[str]) -> Counter[str]:
 
 def _ranked(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _quantiles(values: "array[float]") -> dict[str, float]:
+    found = np.quantile(np.array(values), QUANTILES).tolist()
+    return dict(zip(map(str, QUANTILES), found, strict=True))
 
 
 def _ratio(count: int, of: int) -> float | None:

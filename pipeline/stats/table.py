@@ -53,6 +53,8 @@ def own_rows(stats: Stats) -> Rows:
         ("boxes found by", ranking(stats.box_models, _CONCEPTS)),
         ("conversations made by", ranking(stats.makers, _CONCEPTS)),
         ("conversations written by", ranking(stats.text_models, _CONCEPTS)),
+        *((f"{name}, as measured", quantiles(found)) for name, found in stats.numbers.items()),
+        *((f"{name}, as measured", ranking(found, _CONCEPTS)) for name, found in stats.words.items()),
         ("licences stated by the source", ranking(stats.licenses, _CONCEPTS)),
     ]
     return [row for row in rows if row[1] not in ("", UNKNOWN)]

@@ -40,6 +40,7 @@ class _Record(_Strict):
     source: _Source
     captions: list[str]
     metadata: Json[dict[str, Any]]
+    measured: Json[dict[str, Any]] | None = None
     conversations: str = ""
     provenance: list[dict[str, Any]] = []
 

@@ -86,7 +86,7 @@ class Asked(dict[str, Any]):
 def test_a_record_is_made_of_the_columns_that_are_named():
     sample = Asked(SAMPLE)
     to_record(sample)
-    assert sample.names == set(COLUMNS)
+    assert sample.names == {*COLUMNS, "measured"}
 
 
 def test_conversations_come_last_as_one_string_and_change_nothing_else():

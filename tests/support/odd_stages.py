@@ -1,13 +1,14 @@
 """Stages that misbehave in ways that real ones do, for the tests of the engine."""
 
 import importlib.metadata
+import math
 import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gritmill.schemas.columns import Columns, Reject
+from gritmill.schemas.columns import Columns, Reject, Span
 from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn
 from gritmill.stages.base import GlobalStage, Sketches, Stage
 from gritmill.stages.filters.base import AtLeast, Filter
@@ -217,3 +218,20 @@ class SaysOrRaises(Says):
         if self.but in caption:
             raise ValueError(f"cannot bear {self.but}")
         return super()._row(caption)
+
+
+class Measures(Stage):
+    """Says several things of a caption; of one without "blue" it does not know the share."""
+
+    reads = ("caption",)
+    writes = {"share": float, "tone": str, "tags": list[str], "words_at": list[Span], "raw": bytes}
+
+    def process(self, batch: Columns) -> Columns:
+        captions = batch["caption"]
+        return {
+            "share": [len(caption) / 100 if "blue" in caption else math.nan for caption in captions],
+            "tone": ["blue" if "blue" in caption else None for caption in captions],
+            "tags": [caption.split() for caption in captions],
+            "words_at": [[Span(0, 1)] for _ in captions],
+            "raw": [caption.encode() for caption in captions],
+        }

@@ -213,7 +213,7 @@ def test_parquet_has_a_row_for_each_record(samples, make_sample, monkeypatch):
     samples[5] = (make_sample(5, box_checks=checks), b"")
     parquet = pq.ParquetFile(io.BytesIO(write("parquet", samples)))
     assert [parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups)] == [3, 3, 1]
-    optional = ["noun_chunks", "ref_exps", "boxes", "masks", "conversations", "provenance"]
+    optional = ["noun_chunks", "ref_exps", "boxes", "masks", "measured", "conversations", "provenance"]
     absent = dict.fromkeys(optional)
     rows = parquet.read(use_threads=False).to_pylist()
     for row in rows:

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
-from gritmill.pipeline.engine.column_types import type_of, type_word
 from gritmill.pipeline.gallery.from_record import COLUMNS
+from gritmill.schemas.column_types import type_of, type_word
 from gritmill.schemas.columns import Span
 
 
