@@ -232,7 +232,9 @@ def of_record(record: Mapping[str, Any]) -> list[Conversation]:
     Those of format 1 do not hold their provenance: it stands in the list `provenance` of the record where a
     language model wrote them, and nowhere else. Raises `ValueError` for fields of another form.
     """
-    text = record.get("conversations", "[]")
+    text = record.get("conversations")
+    if text is None:
+        text = "[]"
     if not isinstance(text, str):
         raise ValueError("conversations are one JSON string")
     found, beside = from_json(text), record.get("provenance")

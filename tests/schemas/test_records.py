@@ -127,6 +127,7 @@ def test_a_conversation_says_where_it_came_from_and_so_does_its_record_without_t
     ("record", "found"),
     [
         ({}, []),
+        ({"conversations": None, "provenance": None}, []),
         ({"conversations": "[]"}, []),
         ({"conversations": TURNS}, [Provenance("unknown")]),
         ({"conversations": TURNS, "provenance": None}, [Provenance("unknown")]),
