@@ -70,6 +70,10 @@ def test_a_recipe_of_examples_runs(python: Run, tmp_path: Path, runner: str) -> 
     assert [sample.caption for sample in samples] == captions
     assert {box.model for sample in samples for box in sample.boxes} == {"whole_image"}
     assert {tuple(box.box) for sample in samples for box in sample.boxes} == {(0, 0, 1, 1)}
+    assert [sample.measured for sample in samples] == [
+        {"words": 7, "capitals": 0.0},
+        {"words": 6, "capitals": 0.0},
+    ]
     [table] = (tmp_path / "here" / "out" / "captions").iterdir()
     lines = [f"{sample.key},{sample.caption},{len(sample.boxes)}" for sample in samples]
     assert table.read_text().splitlines() == lines

@@ -41,6 +41,8 @@ def stages(
         for title, cls in listed.items():
             shown += 1
             _print_options(title, cls)
+    if name is None:
+        _print_others()
     if not shown:
         raise UserError(f"there is no stage or source {name!r}; `pipeline stages` lists them")
 
@@ -50,6 +52,18 @@ def _brought(kind: type) -> dict[str, Any]:
     from gritmill.schemas.tables import brought
 
     return {f"{name} (from {given.distribution})": found for name, given, found in brought(kind)}
+
+
+def _print_others() -> None:
+    """Formats, dialects and families of models that other distributions bring."""
+    from gritmill.pipeline.sources.base import Source
+    from gritmill.schemas.entry_points import is_kind
+    from gritmill.schemas.tables import brought
+    from gritmill.stages.base import Stage
+
+    for name, given, found in brought(object):
+        if not is_kind(found, Stage) and not is_kind(found, Source):
+            console.print(Text.assemble((name, "bold"), f" (from {given.distribution})  {given.target}"))
 
 
 def _print_one(target: str) -> None:

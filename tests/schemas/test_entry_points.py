@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gritmill.pipeline.commands.stages import stages
 from gritmill.pipeline.engine.recipes import RecipeError, find_run_files, load_recipe
 from gritmill.pipeline.inspect.dialect_table import all_dialects
 from gritmill.pipeline.output.formats import FORMATS
@@ -66,6 +67,17 @@ def test_each_kind_is_told_by_its_class(install: Install) -> None:
         assert "caption_length" not in table
     with pytest.raises(UserError, match="there is no stage 'my_pink'"):
         stage_class("my_pink", {})
+
+
+def test_they_are_listed_with_who_brings_them(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("parrots", **BROUGHT)
+    stages(None)
+    said = capsys.readouterr().out
+    assert "caption_length (from parrots)  Drops captions of fewer than `min_words` words." in said
+    assert "lines (from parrots)  The path of an image and its caption a line" in said
+    assert "my_pink (from parrots)  pink:PINK" in said
+    stages("caption_length")
+    assert "Fewest words that a caption may have." in capsys.readouterr().out
 
 
 def test_two_of_one_name_are_an_error(install: Install) -> None:
