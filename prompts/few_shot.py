@@ -78,7 +78,7 @@ def load(folder: str) -> FewShot:
 
 
 def digest(folder: str) -> str:
-    """Short SHA-256 of a folder, part of the fingerprint of every stage that uses it. Raises like `load`."""
+    """Short SHA-256 of a folder, part of the identity of every stage that uses it. Raises like `load`."""
     return load(folder).digest
 
 

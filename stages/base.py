@@ -57,7 +57,7 @@ class Stage(BaseModel):
     """Packages that its workers must have in versions of their own, `{"transformers": "4.57.1"}`, beside
     everything that is installed here. Only Ray makes such workers."""
     inert: ClassVar[frozenset[str]] = frozenset({"batch_size", "cpus", "gpus"})
-    """Options that say how it runs, never what it gives: left out of the fingerprint."""
+    """Options that say how it runs, never what it gives: left out of the identity."""
     solo: ClassVar[bool] = False
     """One worker does all of this stage in a run, so that what its calls share (a rate limit, a
     budget) is in one place."""
@@ -82,7 +82,7 @@ class Stage(BaseModel):
         return []
 
     def revision(self) -> dict[str, str]:
-        """Whatever else decides the result, for the fingerprint and the receipts: versions of
+        """Whatever else decides the result, for the identity and the receipts: versions of
         models and libraries, digests of prompt files. Must be quick and load no model."""
         return {}
 
@@ -93,6 +93,11 @@ class Stage(BaseModel):
         values = [value for option in options for value in (option if isinstance(option, list) else [option])]
         own = [value for value in values if isinstance(value, Stage)]
         return [stage for one in own for stage in (one, *one.within())]
+
+    def targets(self) -> list[str]:
+        """What its options choose from a table of names, as `package.module:NAME`: a dialect, say. What is in
+        a table is no part of its users' code, so that a new line redoes nothing."""
+        return []
 
     def loads(self) -> list[Weights]:
         """The models that `setup` loads, for `pipeline plan`. Must be quick, load and download none."""

@@ -19,7 +19,7 @@ def test_the_wheel_holds_what_the_checkout_does_and_nothing_else(wheel: Path) ->
         f"gritmill/{path.relative_to(ROOT).as_posix().removeprefix('gritmill/')}"
         for folder in ("gritmill", "pipeline", "prompts", "recipes", "schemas", "stages", "trainer")
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".txt", ".yaml", ".css", ".html", ".js", ".typed")
+        if path.suffix in (".py", ".txt", ".yaml", ".css", ".html", ".js", ".lock", ".typed")
     }
     inside = {"pipeline/cli.py", "prompts/abstract_nouns.txt", "recipes/grit.yaml", "__init__.py", "py.typed"}
     assert {f"gritmill/{name}" for name in inside} <= wanted

@@ -50,13 +50,16 @@ def last_run_of(recipe: str, overrides: Sequence[str] | None, work: str | None) 
 
 def planned(recipe: str, overrides: Sequence[str] | None, work: str | None, limit: int | None) -> Any:
     """The plan of a recipe, and the store that its results lie in."""
+    from gritmill.pipeline.engine.last_run import check_scheme
     from gritmill.pipeline.engine.plan import Parts, make_plan
     from gritmill.pipeline.engine.recipes import load_recipe
     from gritmill.pipeline.engine.run import limited, work_directory
     from gritmill.pipeline.storage.store import Store
 
     job = load_recipe(recipe, overrides or [])
-    return make_plan(job, Parts.of(limited(job, limit))), Store(work_directory(job, work))
+    store = Store(work_directory(job, work))
+    check_scheme(store)
+    return make_plan(job, Parts.of(limited(job, limit))), store
 
 
 def echo_remarks(job: Any) -> None:

@@ -8,8 +8,8 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from gritmill.pipeline.engine.fingerprint import code_digest, digest
 from gritmill.pipeline.engine.funnel import funnel_markdown
+from gritmill.pipeline.engine.identity import digest
 from gritmill.pipeline.engine.plan import Plan, Step, kept_columns
 from gritmill.pipeline.engine.receipts import Receipt, Total
 from gritmill.pipeline.engine.recipes import Job
@@ -112,7 +112,7 @@ def statistics(
     it where one was given.
 
     `gritmill` says which code wrote the dataset: the version of the package and a digest of the code of all
-    steps. The fingerprints of the steps are not in it: they depend on where the source lies.
+    steps. The identities of the steps are not in it: they depend on where the source lies.
     """
     splits: dict[str, dict[str, int]] = {}
     for shard, receipt in receipts.items():
@@ -150,9 +150,7 @@ def installed_version() -> str:
 
 def code_version(plan: Plan) -> str:
     """Digest of all code that a row goes through, from the source to the shards: 16 hex digits."""
-    modules = {type(step.stage).__module__ for step in plan.steps if step.stage is not None}
-    modules |= {type(plan.source).__module__, "gritmill.pipeline.engine.write_shard"}
-    return digest({module: code_digest(module) for module in sorted(modules)})
+    return digest({name: made_of.code.counted for name, made_of in plan.made_of.items()})
 
 
 def _merge(name: str, shards: list[Shard], step: Step, work: Store, output: Store) -> tuple[str, str]:

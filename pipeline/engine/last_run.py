@@ -1,16 +1,18 @@
 """How the results in a work folder were made: the layout of the run that wrote there last, as it recorded it.
 
-A plan that is made anew has other fingerprints as soon as our code or a model has changed; what that run
+A plan that is made anew has other identities as soon as our code or a model has changed; what that run
 kept and dropped is still worth a look. Neither the source nor a model, nor code that is not ours, is touched
 for it: a work folder may be somebody else's.
 """
 
+import json
 from typing import Annotated, Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from gritmill.pipeline.engine import yaml_lines
+from gritmill.pipeline.engine.identity import SCHEME
 from gritmill.pipeline.engine.plan import Kind, Layout, Limit, Parts, Plan, Resources, Step
 from gritmill.pipeline.engine.recipes import RECORDED, hide_secrets_of
 from gritmill.pipeline.engine.recorded_stages import recorded_stage, stage_entry
@@ -21,16 +23,33 @@ from gritmill.schemas.public import hidden, hide, public, without_secrets
 from gritmill.stages.base import Stage
 
 RECORDED_STEPS = "steps.json"
+MADE_OF = "identity.json"
+SCHEME_FILE = "scheme"
+
+
+def check_scheme(work: Store) -> None:
+    """Raises `UserError` for a work folder whose results are called by identities that were made in another
+    way: nobody can tell which of them is still right."""
+    if work.exists(RECORDED) and not is_of_today(work):
+        raise UserError(
+            f"{work.root} holds results of another version of gritmill, and which of them are still right "
+            "cannot be told; remove them with `pipeline clean RECIPE`, or choose another folder with --work"
+        )
+
+
+def is_of_today(work: Store) -> bool:
+    """Whether its results are called as they are today."""
+    return work.exists(SCHEME_FILE) and work.read(SCHEME_FILE).decode().strip() == SCHEME
 
 
 class _Step(BaseModel):
-    """A step; its name and fingerprint become the name of a folder."""
+    """A step; its name and identity become the name of a folder."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[\w.:-]+$")]
     kind: Kind
-    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+    identity: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
     cpus: float
     gpus: float
     columns: dict[str, str]
@@ -53,10 +72,11 @@ class _Record(BaseModel):
 
 
 def remember(plan: Plan, work: Store) -> None:
-    """Writes down where the results of each step lie, and what is in them.
+    """Writes down where the results of each step lie and what is in them; beside them, what their identity
+    was made of.
 
     {"parts": "parts-ae07d1d890ea8352.arrow",
-     "steps": [{"name": "source", "kind": "source", "fingerprint": "3994f29c9521a5a2", "cpus": 1, "gpus": 0,
+     "steps": [{"name": "source", "kind": "source", "identity": "3994f29c9521a5a2", "cpus": 1, "gpus": 0,
                 "columns": {"key": "str", ...}, "versions": {}, "options": {}, "limits": [],
                 "appends": []}, ...],
      "hidden": {}}
@@ -65,7 +85,7 @@ def remember(plan: Plan, work: Store) -> None:
         _Step(
             name=step.name,
             kind=step.kind,
-            fingerprint=step.fingerprint,
+            identity=step.identity,
             cpus=step.resources.cpus,
             gpus=step.resources.gpus,
             columns={name: type_word(kind) for name, kind in step.writes.items()},
@@ -76,8 +96,17 @@ def remember(plan: Plan, work: Store) -> None:
         )
         for step in plan.steps
     ]
+    for name, identity in {step.name: step.identity for step in plan.steps}.items():
+        path = made_of_file(name, identity)
+        if not work.exists(path):
+            work.write(path, json.dumps(plan.made_of[name].told(), indent=1).encode())
     record = _Record(parts=plan.parts_file, steps=steps, hidden=hidden())
     work.write(RECORDED_STEPS, record.model_dump_json(indent=1).encode())
+
+
+def made_of_file(name: str, identity: str) -> str:
+    """Where it is written down what the identity of a step was made of."""
+    return f"{name}-{identity}/{MADE_OF}"
 
 
 def last_run(work: Store) -> Layout:
@@ -103,7 +132,7 @@ def _step(said: _Step, stage: Stage | None) -> Step:
     return Step(
         name=said.name,
         kind=said.kind,
-        fingerprint=said.fingerprint,
+        identity=said.identity,
         resources=Resources(said.cpus, said.gpus),
         writes={name: type_of(word) for name, word in said.columns.items()},
         stage=stage,

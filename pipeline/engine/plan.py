@@ -1,4 +1,4 @@
-"""A job -> the steps it takes, each with its fingerprint, and the parts it works on.
+"""A job -> the steps it takes, each with its identity, and the parts it works on.
 
 Steps run part by part. A global stage, which must have seen all parts before it judges one, ends a
 pass: its `sketch` is the last step of a pass, its decision is taken once, its `process` opens the
@@ -14,22 +14,29 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from gritmill.pipeline.engine.fingerprint import DIGITS, code_digest, digest
+from gritmill.pipeline.engine.identity import DIGITS, Identity, classes_code, code_of, digest
 from gritmill.pipeline.engine.recipes import Job
 from gritmill.pipeline.engine.results import SUFFIX
+from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.output.shards import AssignShards, Shard
 from gritmill.pipeline.sources.base import Part, Source
 from gritmill.pipeline.storage.store import Store
+from gritmill.schemas.conversations import Conversation
 from gritmill.schemas.errors import UserError
 from gritmill.stages.base import GlobalStage, Stage
 from gritmill.stages.filters.base import AtLeast, AtMost, Filter
 from gritmill.stages.maker import Maker
+
+WRITES = ("gritmill.pipeline.engine.write_shard:write_shard", "gritmill.pipeline.output.shards:list_shards")
+"""What makes the files, whatever their format."""
+SIGNS = "gritmill.pipeline.engine.signing:signing"
+"""What the engine adds to conversations."""
 
 _CHUNK = 65536
 _IS_RESULT = re.compile(rf"[0-9a-f]{{{DIGITS}}}{re.escape(SUFFIX)}").fullmatch
@@ -67,7 +74,7 @@ class Step:
 
     name: str
     kind: Kind
-    fingerprint: str
+    identity: str
     resources: Resources
     writes: dict[str, Any]
     stage: Stage | None = None
@@ -83,7 +90,7 @@ class Step:
     def folder(self) -> str:
         """Where its results lie in the work directory: `ground-3f9a...`."""
         sketch = ".sketch" if self.kind == "sketch" else ""
-        return f"{self.name}{sketch}-{self.fingerprint}"
+        return f"{self.name}{sketch}-{self.identity}"
 
     def result(self, unit: str) -> str:
         """The file that holds its result for a part."""
@@ -92,7 +99,7 @@ class Step:
     @property
     def decision(self) -> str:
         """Where a global stage's decision lies; the same for its sketch and its process step."""
-        return f"{self.name}-{self.fingerprint}/decision.arrow"
+        return f"{self.name}-{self.identity}/decision.arrow"
 
     @property
     def makes_rows(self) -> bool:
@@ -155,7 +162,7 @@ class Parts:
 
     @property
     def digest(self) -> str:
-        """Changes with any part; the fingerprint of whatever depends on all of them."""
+        """Changes with any part; the identity of whatever depends on all of them."""
         return digest(self._ids.astype(">u8").tobytes().hex())
 
     def done(self, names: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -250,53 +257,73 @@ class Plan(Layout):
 
     job: Job
     source: Source
+    made_of: Mapping[str, Identity]
+    """What the identity of each step was made of, by its name."""
 
 
 def make_plan(job: Job, parts: Parts) -> Plan:
-    """Lays out the steps of a job. A step's fingerprint covers its options, its code and that of
-    all it imports, the revision of its model and prompts, and the fingerprint of what feeds it."""
-    source = job.source
-    code = [code_digest(type(one).__module__) for one in (source, *source.within())]
+    """Lays out the steps of a job. A step's identity covers its options, what its code decides, the revision
+    of its model and of all that it reads, and the identity of what feeds it."""
+    made_of = said_by(job)
     # Sources may tell their columns from files, whose change must not leave results with other columns.
-    feeding = digest(source.model_dump(mode="json"), sorted(source.provides()), *code)
-    steps = [Step("source", "source", feeding, Resources(1, 0), source.provides())]
+    columns = {"columns": ", ".join(sorted(job.source.provides()))}
+    made_of["source"] = replace(made_of["source"], revision=columns)
+    feeding = made_of["source"].digest
+    steps = [Step("source", "source", feeding, Resources(1, 0), job.source.provides())]
+    for name, stage in _stages(job):
+        runtime = _runtime(stage)
+        revision = stage.revision() | runtime
+        seen = parts.digest if isinstance(stage, GlobalStage) else ""
+        made_of[name] = replace(made_of[name], revision=revision, parts=seen, before=feeding)
+        feeding = made_of[name].digest
+        gpus = -1 if stage.gpus is None else stage.gpus
+        pins = tuple(f"{package}=={version}" for package, version in sorted(runtime.items()))
+        resources = Resources(stage.cpus, gpus, name if stage.solo else "", pins)
+        versions = tuple(sorted(revision.items()))
+        appends = () if isinstance(stage, Maker) and stage.replace else stage.appends
+        about = (stage, versions, dict(made_of[name].options), _limits(stage), appends)
+        if isinstance(stage, GlobalStage):
+            steps.append(Step(name, "sketch", feeding, resources, stage.sketches, *about))
+            steps.append(Step(name, "process", feeding, resources, stage.writes, *about))
+        else:
+            steps.append(Step(name, "stage", feeding, resources, stage.writes, *about))
+    made_of["write"] = replace(made_of["write"], before=feeding)
+    kept = {"keep": job.output.keep} if job.output.keep else {}
+    written = Step("write", "write", made_of["write"].digest, Resources(1, 0), {"key": str}, options=kept)
+    steps.append(written)
+    return Plan(job=job, source=job.source, steps=tuple(steps), parts=parts, made_of=made_of)
+
+
+def said_by(job: Job) -> dict[str, Identity]:
+    """Of each step, the options and the code: what decides its result as far as the recipe says it."""
+    source = job.source
+    made_of = {"source": _said([source, *source.within()], source.model_dump(mode="json"))}
+    for name, stage in _stages(job):
+        options = stage.model_dump(mode="json", exclude=set(stage.inert))
+        signed = [SIGNS] if list[Conversation] in stage.writes.values() else []
+        made_of[name] = _said([stage, *stage.within()], options, signed)
+    formats = job.output.formats
+    code = code_of([*WRITES, *(FORMATS.target(name) for name in formats)])
+    kept = {"keep": job.output.keep} if job.output.keep else {}
+    made_of["write"] = Identity({"formats": list(formats)} | kept, code)
+    return made_of
+
+
+def _said(inner: Sequence[Source | Stage], options: dict[str, Any], more: Sequence[str] = ()) -> Identity:
+    code = classes_code(inner, [*more, *(target for each in inner for target in each.targets())])
+    return Identity(options, code)
+
+
+def _stages(job: Job) -> Iterator[tuple[str, Stage]]:
+    """The stages of a job, and the one at the end of every recipe."""
+    yield from ((named.name, named.stage) for named in job.stages)
     assign = AssignShards(
         shard_size=job.output.shard_size,
         validation=job.output.splits.validation,
         test=job.output.splits.test,
         seed=job.output.split_seed,
     )
-    for name, stage in [*((named.name, named.stage) for named in job.stages), ("shards", assign)]:
-        runtime = _runtime(stage)
-        revision = stage.revision() | runtime
-        options = stage.model_dump(mode="json", exclude=set(stage.inert))
-        identity = [
-            type(stage).__qualname__,
-            options,
-            code_digest(type(stage).__module__),
-            revision,
-            feeding,
-        ]
-        identity += [code_digest(type(inner).__module__) for inner in stage.within()]
-        if isinstance(stage, GlobalStage):
-            identity.append(parts.digest)
-        feeding = digest(identity)
-        gpus = -1 if stage.gpus is None else stage.gpus
-        pins = tuple(f"{package}=={version}" for package, version in sorted(runtime.items()))
-        resources = Resources(stage.cpus, gpus, name if stage.solo else "", pins)
-        versions = tuple(sorted(revision.items()))
-        appends = () if isinstance(stage, Maker) and stage.replace else stage.appends
-        about = (stage, versions, options, _limits(stage), appends)
-        if isinstance(stage, GlobalStage):
-            steps.append(Step(name, "sketch", feeding, resources, stage.sketches, *about))
-            steps.append(Step(name, "process", feeding, resources, stage.writes, *about))
-        else:
-            steps.append(Step(name, "stage", feeding, resources, stage.writes, *about))
-    kept = {"keep": job.output.keep} if job.output.keep else {}
-    code_of_writing = code_digest("gritmill.pipeline.engine.write_shard")
-    written = digest(feeding, job.output.formats, code_of_writing, *kept.values())
-    steps.append(Step("write", "write", written, Resources(1, 0), {"key": str}, options=kept))
-    return Plan(job=job, source=source, steps=tuple(steps), parts=parts)
+    yield "shards", assign
 
 
 def _limits(stage: Stage) -> tuple[Limit, ...]:

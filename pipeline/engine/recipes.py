@@ -4,7 +4,7 @@ import importlib.util
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -69,13 +69,22 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
     mistake: unknown names and options, wrong types, missing files and packages, columns that do not fit
     together.
     """
+    return _loaded(name, overrides, _Checker)
+
+
+def read_recipe(name: str, overrides: Sequence[str] = ()) -> Job:
+    """As `load_recipe`, but looks at nothing beside the recipe: no file, no model, no network."""
+    return _loaded(name, overrides, _Reader)
+
+
+def _loaded(name: str, overrides: Sequence[str], kind: "type[_Checker]") -> Job:
     found = find_recipe(name)
     if found.in_folder:
         raise UserError(
             f"{name} is the folder of a run, which is only looked at. To go on with that run, name its "
             f"recipe: your own file, or, if you trust it, {found.place}"
         )
-    job = _checker(name, found, overrides).check()
+    job = _checker(name, found, overrides, kind).check()
     return replace(job, work=posixpath.dirname(found.place)) if found.text.startswith(WORK_MARK) else job
 
 
@@ -86,7 +95,7 @@ def find_run_files(name: str, overrides: Sequence[str] = ()) -> RunFiles:
     it lies, whatever it says. Raises `RecipeError` with every mistake.
     """
     found = find_recipe(name)
-    checker = _checker(name, found, overrides)
+    checker = _checker(name, found, overrides, _Checker)
     is_work = found.text.startswith(WORK_MARK)
     if not found.in_folder:
         run = checker.run_files(None)
@@ -115,11 +124,11 @@ def _output_of(work: str, recipe: dict[str, Any]) -> str:
     return work
 
 
-def _checker(name: str, found: Found, overrides: Sequence[str]) -> "_Checker":
+def _checker(name: str, found: Found, overrides: Sequence[str], kind: "type[_Checker]") -> "_Checker":
     document = yaml_lines.load(found.text, name)
     if not isinstance(document.data, dict):
         raise UserError(f"{name} is not a recipe: it should be a mapping with name, source, stages, output")
-    checker = _Checker(name, document)
+    checker = kind(name, document)
     for override in overrides:
         checker.apply(override)
     hide_secrets_of(document.data)
@@ -292,7 +301,7 @@ class _Checker:
         if source is not None and len(known) == len(stages):
             keep = recipe.output.keep if recipe else []
             named = [(i, NamedStage(name, stage)) for i, stage, name in known if stage]
-            for place, message in wiring_mistakes(source, named, formats, keep):
+            for place, message in self._wiring(source, named, formats, keep):
                 self.mistake(place, message)
         train = self._block(Train, data, "train")
         evaluation = self._block(Eval, data, "eval")
@@ -364,7 +373,7 @@ class _Checker:
             return None
         source = self._validated(cls, source_options(cls, options), ("source",), "source")
         if source is not None:
-            for problem in source.problems():
+            for problem in self._problems(source):
                 self.mistake(("source",), f"source: {problem}")
         return source
 
@@ -395,9 +404,21 @@ class _Checker:
         stage = self._validated(cls, stage_options(cls, kind, given), path, name)
         for one in [] if stage is None else [stage, *stage.within()]:
             if self._has_packages(one.packages, path, name):
-                for problem in one.problems():
+                for problem in self._problems(one):
                     self.mistake(path, f"{name}: {problem}")
         return stage
+
+    def _problems(self, one: Source | Stage) -> list[str]:
+        return one.problems()
+
+    def _wiring(
+        self,
+        source: Source,
+        stages: Sequence[tuple[int, NamedStage]],
+        formats: Sequence[str],
+        keep: Sequence[str],
+    ) -> Iterable[tuple[yaml_lines.Path, str]]:
+        return wiring_mistakes(source, stages, formats, keep)
 
     def _has_packages(self, packages: dict[str, str], path: yaml_lines.Path, who: str) -> bool:
         missing = missing_packages(packages)
@@ -425,6 +446,22 @@ class _Checker:
                     message = f"{dotted}: {said} (got {detail['input']!r})" if place else said
                 self.mistake((*path, *place), f"{who}: {message}" if who else message)
             return None
+
+
+class _Reader(_Checker):
+    """Checks only what the recipe itself can say."""
+
+    def _problems(self, one: Source | Stage) -> list[str]:
+        return []
+
+    def _wiring(
+        self,
+        source: Source,
+        stages: Sequence[tuple[int, NamedStage]],
+        formats: Sequence[str],
+        keep: Sequence[str],
+    ) -> Iterable[tuple[yaml_lines.Path, str]]:
+        return ()  # which columns a source gives may stand in its files
 
 
 def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gritmill.pipeline.engine.finish import drop_stale, finish, is_written
-from gritmill.pipeline.engine.last_run import remember
+from gritmill.pipeline.engine.identity import SCHEME
+from gritmill.pipeline.engine.last_run import SCHEME_FILE, check_scheme, remember
 from gritmill.pipeline.engine.ledger import Ledger
 from gritmill.pipeline.engine.owner import claim, other_dataset
 from gritmill.pipeline.engine.plan import Parts, Plan, Shards, Step, Unit, make_plan
@@ -70,6 +71,7 @@ def run(
     """
     output = Store(job.output.dir)
     with locked(work):
+        check_scheme(work)
         if hidden():
             # The list of parts and the results hold addresses as they are.
             work.close_to_others()
@@ -85,6 +87,7 @@ def run(
         if other:
             progress.note(f"{other}: it will be replaced")
         claim(output, job)
+        work.write(SCHEME_FILE, SCHEME.encode())
         work.write(RECORDED, record(job.data, work=True))
         if not work.exists(plan.parts_file):
             parts.save(work, plan.parts_file)
@@ -161,7 +164,7 @@ class _Session:
         """Removes results of shards whose files are not, or may not be, in the output folder: the
         recipe has written something else there since, or somebody has emptied it."""
         marker = "written"
-        ours = self.work.exists(marker) and self.work.read(marker).decode() == step.fingerprint
+        ours = self.work.exists(marker) and self.work.read(marker).decode() == step.identity
         formats = self.plan.job.output.formats
         complete = True
         there = {f"{step.folder}/{name}" for name in self.work.names(step.folder)}
@@ -179,7 +182,7 @@ class _Session:
         if not complete:
             # Without its checksums a folder does not pass for a finished dataset.
             self.output.remove(SUMS)
-        self.work.write(marker, step.fingerprint.encode())
+        self.work.write(marker, step.identity.encode())
 
     def _shards(self) -> list[Shard]:
         """The shards that were decided on, worked out once."""

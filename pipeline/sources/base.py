@@ -53,6 +53,10 @@ class Source(BaseModel):
         """The sources that it reads from, and those within them; their code counts as its own."""
         return []
 
+    def targets(self) -> list[str]:
+        """What else decides its samples by its code, as `package.module:NAME`; see `Stage.targets`."""
+        return []
+
     def problems(self) -> list[str]:
         """Mistakes that need a look at the machine, such as a file that is not there; a sentence each."""
         return []

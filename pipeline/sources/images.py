@@ -12,9 +12,13 @@ import pyarrow.parquet as pq
 
 from gritmill.pipeline.storage import files
 from gritmill.schemas.columns import ImageRef
+from gritmill.schemas.tables import named
 
 MAX_BYTES = 256 * 2**20
 """Most bytes that are read for one image."""
+
+DRAWN: dict[str, str] = {"scenes": "gritmill.pipeline.sources.scenes:draw"}
+"""Pictures that lie nowhere: what comes before the colon of a uri -> what draws them."""
 
 _COLUMN = re.compile(r"(.+?\.(parquet|arrow))#(.+)", re.DOTALL)
 
@@ -38,10 +42,9 @@ class StoredImage:
         uri, offset, length = self.ref
         if offset < 0 or not 0 <= length <= MAX_BYTES:
             raise OSError(f"{length} bytes at {offset} of {uri} is no range that may be read")
-        if uri.startswith("scenes:"):
-            from gritmill.pipeline.sources.scenes import draw
-
-            return draw(uri, offset)
+        if drawer := DRAWN.get(uri.partition(":")[0]):
+            drawn: bytes = named(drawer)(uri, offset)
+            return drawn
         in_column = _COLUMN.fullmatch(uri)
         if in_column:
             data = _cell(in_column[1], in_column[2], in_column[3], offset)

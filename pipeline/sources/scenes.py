@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gritmill.pipeline.sources.base import Part, Source
+from gritmill.pipeline.sources.images import DRAWN
 from gritmill.pipeline.sources.scene.captions import Caption, describe
 from gritmill.pipeline.sources.scene.colours import COLOURS, Colour
 from gritmill.pipeline.sources.scene.layout import Scene, compose
@@ -106,6 +107,10 @@ class ScenesSource(Source):
         if self.style == "varied" and set(self.colours) != set(COLOURS):
             raise ValueError("colours can be chosen for simple scenes only; add style: simple")
         return self
+
+    def targets(self) -> list[str]:
+        """Another picture under the same uri is another sample."""
+        return [DRAWN["scenes"]]
 
     def provides(self) -> dict[str, Any]:
         """The sample's columns, and a box for each object."""

@@ -114,6 +114,15 @@ class Store:
             found = [posixpath.basename(e["name"]) for e in entries if e["type"] == "file"]
         return sorted(name for name in found if name and not name.startswith(TEMPORARY))
 
+    def folders(self) -> list[str]:
+        """Names of the folders under the root, sorted."""
+        self.fs.invalidate_cache(self.path)
+        try:
+            entries = self.fs.ls(self.path, detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(posixpath.basename(e["name"].rstrip("/")) for e in entries if e["type"] == "directory")
+
     def read(self, name: str) -> bytes:
         return bytes(self.fs.cat_file(self.full(name)))
 

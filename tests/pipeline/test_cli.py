@@ -25,7 +25,7 @@ Write = Callable[..., Path]
 COMMANDS = [
     *("run", "plan", "status", "why", "stages", "verify", "doctor", "view", "report", "convert"),
     *("train", "eval", "compare", "compare-grounders", "retry", "stats", "card", "push", "dialects"),
-    *("fingerprint-set", "concepts"),
+    *("fingerprint-set", "concepts", "clean"),
 ]
 
 

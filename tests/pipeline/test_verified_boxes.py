@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from gritmill.pipeline.engine.fingerprint import code_digest
 from gritmill.pipeline.engine.recipes import RecipeError, load_recipe
+from gritmill.pipeline.engine.steps_lock import LOCK, Line
 from gritmill.pipeline.inspect.why import Chapter, Story
 from gritmill.pipeline.inspect.why_text import story_lines
 
@@ -89,24 +89,22 @@ def test_what_a_recipe_may_not_do(stages: list[str], message: str, write_recipe:
         load_recipe(str(write_recipe(SCENES, stages)))
 
 
-def test_the_code_of_a_grounder_within_decides_the_fingerprint(
+def test_the_code_of_a_grounder_within_decides_the_identity(
     write_recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gritmill.pipeline.engine import plan
 
-    def fingerprints() -> list[str]:
+    def identities() -> list[str]:
         parts = plan.Parts.of(job.source.parts())
-        return [step.fingerprint for step in plan.make_plan(job, parts).steps if step.name == "verify_boxes"]
+        return [step.identity for step in plan.make_plan(job, parts).steps if step.name == "verify_boxes"]
 
     ensemble = "{grounder: ensemble, members: [{grounder: annotations}, {grounder: annotations}]}"
     stages = [*BEFORE, "referring_expressions", f"verify_boxes: {{agreement: {ensemble}}}"]
     job = load_recipe(str(write_recipe(SCENES, stages)))
-    before = fingerprints()
-    within = "gritmill.stages.grounders.ensemble.grounder"
-    monkeypatch.setattr(
-        "gritmill.pipeline.engine.plan.code_digest", lambda name: code_digest(name) + "x" * (name == within)
-    )
-    assert len(before) == 1 and fingerprints() != before
+    before = identities()
+    within = "gritmill.stages.grounders.ensemble.grounder:EnsembleGrounder"
+    monkeypatch.setitem(LOCK, within, Line("2", LOCK[within].digest))
+    assert len(before) == 1 and identities() != before
 
 
 def test_a_story_tells_what_was_measured() -> None:

@@ -1,7 +1,9 @@
 """Boxes that a vision-language model writes when it is asked for a phrase."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr, field_validator
@@ -114,6 +116,14 @@ class GenerativeGrounder(Ground):
     def revision(self) -> dict[str, str]:
         words = {"instructions": prompts.digest(INSTRUCTIONS)}
         return revision_of(self.model, self.model_revision) | words
+
+    def targets(self) -> list[str]:
+        learnt = None
+        with suppress(ValueError):  # `setup` says what is wrong with it
+            learnt = checkpoints.dialect_of(Path(self.model).expanduser())
+        chosen = self.dialect or learnt
+        names = {chosen} if chosen else {family.dialect_name for family in LABELLERS.values()}
+        return sorted(DIALECTS.target(name) for name in names if name in DIALECTS)
 
     def loads(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]

@@ -11,6 +11,7 @@ from gritmill.pipeline.engine.progress import Progress
 from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run, work_directory
 from gritmill.pipeline.engine.runners.local import LocalRunner
+from gritmill.pipeline.engine.steps_lock import LOCK, Line
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 
@@ -21,7 +22,8 @@ def test_the_last_run_is_found_when_the_code_has_changed(
     job = load_recipe(str(write_recipe("type: scenes, count: 12, size: 64", ["image_check"])))
     work = Store(work_directory(job, None))
     done = run(job, work, LocalRunner(), Progress())
-    monkeypatch.setattr(planning, "code_digest", lambda module: f"another {module}")
+    for target, line in LOCK.items():
+        monkeypatch.setitem(LOCK, target, Line("another", line.digest))
     found = last_run(work)
     assert [step.folder for step in found.steps] == [step.folder for step in done.plan.steps]
     anew = planning.make_plan(job, done.plan.parts)

@@ -1,4 +1,4 @@
-"""Steps, fingerprints, passes and parts, without running anything."""
+"""Steps, identities, passes and parts, without running anything."""
 
 import dataclasses
 import warnings
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from gritmill import prompts
-from gritmill.pipeline.engine import plan as plan_module
-from gritmill.pipeline.engine.fingerprint import code_digest, digest
+from gritmill.pipeline.engine.identity import digest
 from gritmill.pipeline.engine.plan import Parts, Plan, Resources, Shards, columns_before, make_plan
 from gritmill.pipeline.engine.recipes import Job, load_recipe
+from gritmill.pipeline.engine.steps_lock import LOCK, Line
 from gritmill.pipeline.engine.wiring import NamedStage
 from gritmill.pipeline.output.shards import Shard
 from gritmill.pipeline.storage.store import Store
@@ -46,9 +46,9 @@ def planned(job: Job, parts: list[dict[str, Any]] = PARTS) -> Plan:
 
 
 def changed(before: Plan, after: Plan) -> list[str]:
-    """Steps, by name, whose fingerprint is another one."""
+    """Steps, by name, whose identity is another one."""
     pairs = zip(before.steps, after.steps, strict=True)
-    return list(dict.fromkeys(a.name for a, b in pairs if a.fingerprint != b.fingerprint))
+    return list(dict.fromkeys(a.name for a, b in pairs if a.identity != b.identity))
 
 
 def all_options(job: Job) -> Iterator[tuple[str, str]]:
@@ -118,20 +118,28 @@ def test_another_word_list_redoes_the_stage_that_reads_it(
 
 
 @pytest.mark.parametrize(
-    ("module", "first"),
+    ("target", "first"),
     [
-        ("gritmill.pipeline.sources.scenes", "source"),
-        ("gritmill.stages.select_boxes", "select_boxes"),
-        ("gritmill.pipeline.output.shards", "shards"),
-        ("gritmill.pipeline.engine.write_shard", "write"),
+        ("gritmill.pipeline.sources.base:Source", "source"),
+        ("gritmill.pipeline.sources.scenes:ScenesSource", "source"),
+        ("gritmill.pipeline.sources.scenes:draw", "source"),
+        ("gritmill.stages.base:Stage", "image_check"),
+        ("gritmill.stages.grounders.base:Ground", "ground"),
+        ("gritmill.stages.select_boxes:SelectBoxes", "select_boxes"),
+        ("gritmill.pipeline.output.shards:AssignShards", "shards"),
+        ("gritmill.pipeline.output.shards:list_shards", "write"),
+        ("gritmill.pipeline.engine.write_shard:write_shard", "write"),
+        ("gritmill.pipeline.output.webdataset:WEBDATASET", "write"),
+        ("gritmill.pipeline.output.llava:LLAVA", None),
+        ("gritmill.stages.verification.verify_boxes:VerifyBoxes", None),
     ],
 )
-def test_other_code_redoes_the_step_that_it_is_of(
-    job: Job, module: str, first: str, monkeypatch: pytest.MonkeyPatch
+def test_another_version_redoes_the_steps_that_are_built_on_it(
+    job: Job, target: str, first: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = planned(job)
-    monkeypatch.setattr(plan_module, "code_digest", lambda m: "edited" if m == module else code_digest(m))
-    assert changed(before, planned(job)) == STEPS[STEPS.index(first) :]
+    monkeypatch.setitem(LOCK, target, Line("2", LOCK[target].digest))
+    assert changed(before, planned(job)) == (STEPS[STEPS.index(first) :] if first else [])
 
 
 def test_another_part_redoes_only_what_must_know_all_parts(job: Job) -> None:

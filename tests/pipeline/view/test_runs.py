@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from gritmill.pipeline.engine.steps_lock import LOCK, Line
 from gritmill.pipeline.view.pairs import Pairs
 from gritmill.pipeline.view.search import Wanted, find_page
 from gritmill.pipeline.view.shards import ShardSamples
@@ -41,7 +42,8 @@ def test_a_run_by_any_of_its_names(runs, name):
 
 
 def test_results_of_another_version_of_the_code_are_shown(runs, tmp_path, monkeypatch):
-    monkeypatch.setattr("gritmill.pipeline.engine.plan.code_digest", lambda module: f"another {module}")
+    for target, line in LOCK.items():
+        monkeypatch.setitem(LOCK, target, Line("another", line.digest))
     side = open_side(str(runs[0]))
     assert side.dropped is not None
     side.dropped.grow(math.inf)

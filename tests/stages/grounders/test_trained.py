@@ -130,3 +130,22 @@ def test_a_provenance_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
     (folder / provenance.FILE).write_text("[]")
     with pytest.raises(UserError, match="cannot be loaded: ValueError: its gritmill.json names no dialect"):
         GenerativeGrounder(model=str(folder)).setup()
+
+
+@pytest.mark.parametrize(
+    ("options", "learnt", "expected"),
+    [
+        ({"dialect": "pink"}, '{"dialect": "digits"}', {"PINK"}),
+        ({}, '{"dialect": "digits"}', {"DIGITS"}),
+        ({}, None, {"FLORENCE2", "KOSMOS2", "SHIKRA", "QWEN25_VL", "QWEN3_VL"}),
+        ({}, "[]", {"FLORENCE2", "KOSMOS2", "SHIKRA", "QWEN25_VL", "QWEN3_VL"}),
+        ({}, '{"dialect": "klingon"}', set()),
+    ],
+)
+def test_the_dialect_that_is_read_is_part_of_the_identity(
+    options: dict[str, str], learnt: str | None, expected: set[str], tmp_path: Path
+) -> None:
+    if learnt:
+        (tmp_path / provenance.FILE).write_text(learnt)
+    targets = GenerativeGrounder(model=str(tmp_path), **options).targets()
+    assert {target.partition(":")[2] for target in targets} == expected
