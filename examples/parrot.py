@@ -1,6 +1,6 @@
 from gritmill import DecoderAdapter
 from gritmill.schemas.conversations import ASSISTANT
-from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.masking import TextSegment
 from gritmill.trainer.models.turns import Turns
 
 
@@ -12,8 +12,10 @@ class ParrotAdapter(DecoderAdapter):
     parts = {"vision": ("vision_tower.",), "connector": ("projector.",), "language": ("language_model.",)}
     lora_targets = ("q_proj", "v_proj")
 
-    def segments(self, turns: Turns) -> list[Segment]:
+    def segments(self, turns: Turns) -> list[TextSegment]:
         return [
-            Segment(f" {text}{self.end}", True) if role == ASSISTANT else Segment(f"Q: {text} A:", False)
+            TextSegment(f" {text}{self.end}", True)
+            if role == ASSISTANT
+            else TextSegment(f"Q: {text} A:", False)
             for role, text in turns
         ]

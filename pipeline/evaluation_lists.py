@@ -12,7 +12,7 @@ from gritmill.pipeline.sources.images import MAX_BYTES
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.texts import json_lines, parse_json, read_text
 from gritmill.schemas.errors import UserError
-from gritmill.stages.contamination.lists import Entry, identity, is_coco
+from gritmill.stages.contamination.lists import EvaluationEntry, identity, is_coco
 from gritmill.stages.dedup.perceptual import perceptual_hash
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 class Made:
     """A list's entries, and what of the images could not go into it."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[EvaluationEntry] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     """Why an image has no hash, one sentence each."""
     plain: int = 0
@@ -51,7 +51,7 @@ def of_images(folder: str, name: str, names_are_ids: bool) -> Made:
     """
     found = _images(folder)
     entries = (
-        Entry(name, image, identity(image) if names_are_ids or is_coco(image) else "", None, "")
+        EvaluationEntry(name, image, identity(image) if names_are_ids or is_coco(image) else "", None, "")
         for image in found
     )
     return _hashed(entries, found)
@@ -75,15 +75,17 @@ def of_annotations(
     if unknown := sorted(set(splits) - there):
         raise UserError(f"{path} has no split {unknown[0]!r}, but: {', '.join(sorted(there)) or 'none'}.")
     rows = [row for row in rows if not splits or str(row.get("split")) in splits]
-    listed: dict[str, Entry] = {}
-    texts: dict[str, Entry] = {}
+    listed: dict[str, EvaluationEntry] = {}
+    texts: dict[str, EvaluationEntry] = {}
     for row in rows:
         title = f"{name}/{row['split']}" if splits else name
         image = _image(row)
         if image:
-            listed.setdefault(identity(image), Entry(title, _plain_name(image), identity(image), None, ""))
+            listed.setdefault(
+                identity(image), EvaluationEntry(title, _plain_name(image), identity(image), None, "")
+            )
         for text in _texts(row) if with_texts else ():
-            texts.setdefault(text, Entry(title, _plain_name(image), "", None, text))
+            texts.setdefault(text, EvaluationEntry(title, _plain_name(image), "", None, text))
     if not listed and not texts:
         raise UserError(
             f"{path} names no image. Give a name a line, or JSON with file_name, image or image_id."
@@ -93,7 +95,7 @@ def of_annotations(
     return made
 
 
-def _with_hashes(entries: list[Entry], folder: str) -> Made:
+def _with_hashes(entries: list[EvaluationEntry], folder: str) -> Made:
     by_id = {identity(name): uri for name, uri in _images(folder).items()}
     found = {entry.image or entry.id: by_id[entry.id] for entry in entries if entry.id in by_id}
     if not found:
@@ -103,7 +105,7 @@ def _with_hashes(entries: list[Entry], folder: str) -> Made:
     return made
 
 
-def _hashed(entries: Iterable[Entry], uris: dict[str, str]) -> Made:
+def _hashed(entries: Iterable[EvaluationEntry], uris: dict[str, str]) -> Made:
     """Entries with the hashes of their images; an image that has none stays if it has an id."""
     made = Made()
     with ThreadPoolExecutor() as pool:  # decoding runs beside Python

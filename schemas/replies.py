@@ -32,7 +32,7 @@ class Reply(NamedTuple):
     """`stop`, `length`, `content_filter`, `refusal`."""
 
 
-class Region(NamedTuple):
+class ToldRegion(NamedTuple):
     """A box that a language model was told of, at its full precision.
 
     >>> Region("dog", Box(0.1, 0.2, 0.5, 0.9))

@@ -53,12 +53,12 @@ class Stage(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     """Import names it needs beyond the core, each with the extra that installs it."""
 
-    runtime: ClassVar[dict[str, str]] = {}
+    pinned_packages: ClassVar[dict[str, str]] = {}
     """Packages that its workers must have in versions of their own, `{"transformers": "4.57.1"}`, beside
     everything that is installed here. Only Ray makes such workers."""
-    inert: ClassVar[frozenset[str]] = frozenset({"batch_size", "cpus", "gpus"})
+    run_options: ClassVar[frozenset[str]] = frozenset({"batch_size", "cpus", "gpus"})
     """Options that say how it runs, never what it gives: left out of the identity."""
-    solo: ClassVar[bool] = False
+    one_worker: ClassVar[bool] = False
     """One worker does all of this stage in a run, so that what its calls share (a rate limit, a
     budget) is in one place."""
 
@@ -69,7 +69,7 @@ class Stage(BaseModel):
     gpus: float | None = Field(default=0, ge=0)
     """GPUs that a worker of this stage holds; null takes one if the machine has any."""
 
-    def works_for(self, dataset: str) -> None:
+    def set_dataset(self, dataset: str) -> None:
         """Is told the name of the dataset once, before anything else. For stages that keep books."""
 
     def problems(self) -> list[str]:
@@ -86,20 +86,20 @@ class Stage(BaseModel):
         models and libraries, digests of prompt files. Must be quick and load no model."""
         return {}
 
-    def within(self) -> list["Stage"]:
+    def inner(self) -> list["Stage"]:
         """The stages among its options, which it runs itself, and those within them. Their packages,
         problems and code count as its own; see `stages/common/nested.py`."""
         options = [getattr(self, name) for name in type(self).model_fields]
         values = [value for option in options for value in (option if isinstance(option, list) else [option])]
         own = [value for value in values if isinstance(value, Stage)]
-        return [stage for one in own for stage in (one, *one.within())]
+        return [stage for one in own for stage in (one, *one.inner())]
 
     def targets(self) -> list[str]:
         """What its options choose from a table of names, as `package.module:NAME`: a dialect, say. What is in
         a table is no part of its users' code, so that a new line redoes nothing."""
         return []
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         """The models that `setup` loads, for `pipeline plan`. Must be quick, load and download none."""
         return []
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from gritmill.schemas.columns import Annotation, Columns, GroundedBox, Reject
-from gritmill.schemas.replies import Region
+from gritmill.schemas.replies import ToldRegion
 from gritmill.stages.base import Stage
 from gritmill.stages.replies import contexts
 
@@ -22,7 +22,7 @@ class Context(Stage):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("captions",)
-    writes = {"context": str, "context_regions": list[Region]}
+    writes = {"context": str, "context_regions": list[ToldRegion]}
 
     batch_size: int = Field(default=4096, ge=1)
     boxes: str = "none"
@@ -37,11 +37,11 @@ class Context(Stage):
         made = [self._row(*row) for row in rows]
         return {"context": [text for text, _ in made], "context_regions": [regions for _, regions in made]}
 
-    def regions(self, boxes: Any) -> list[Region]:
+    def regions(self, boxes: Any) -> list[ToldRegion]:
         """What the source of boxes gives, as labels and boxes."""
         return []
 
-    def _row(self, captions: list[str], boxes: Any = ()) -> tuple[str | Reject, list[Region]]:
+    def _row(self, captions: list[str], boxes: Any = ()) -> tuple[str | Reject, list[ToldRegion]]:
         usable = [caption for caption in captions if contexts.defused(caption)]
         if len(usable) < self.min_captions:
             return Reject("too_few_captions", len(usable), self.min_captions), []
@@ -70,8 +70,8 @@ class BoxContext(Context):
     order: Literal["largest", "given"] = "largest"
     """Which boxes come first and are kept: the largest, or those that the source names first."""
 
-    def _listed(self, regions: Iterable[Region]) -> list[Region]:
-        clipped = (Region(r.label, r.box.clipped()) for r in regions if all(map(math.isfinite, r.box)))
+    def _listed(self, regions: Iterable[ToldRegion]) -> list[ToldRegion]:
+        clipped = (ToldRegion(r.label, r.box.clipped()) for r in regions if all(map(math.isfinite, r.box)))
         usable = list(dict.fromkeys(r for r in clipped if r.box.is_valid and r.label))
         if self.order == "largest":
             usable.sort(key=lambda region: (-region.box.area, region))
@@ -92,9 +92,9 @@ class AnnotationContext(BoxContext):
     boxes: Literal["annotations"] = "annotations"
     """Where boxes come from: those that the source came with."""
 
-    def regions(self, boxes: list[Annotation]) -> list[Region]:
+    def regions(self, boxes: list[Annotation]) -> list[ToldRegion]:
         return self._listed(
-            Region(contexts.defused(label) + (" (group)" if crowd else ""), box)
+            ToldRegion(contexts.defused(label) + (" (group)" if crowd else ""), box)
             for label, box, crowd, _ in boxes
         )
 
@@ -113,5 +113,5 @@ class GroundedContext(BoxContext):
     boxes: Literal["grounded"] = "grounded"
     """Where boxes come from: a grounder and `select_boxes`."""
 
-    def regions(self, boxes: list[GroundedBox]) -> list[Region]:
-        return self._listed(Region(contexts.defused(found.phrase), found.box) for found in boxes)
+    def regions(self, boxes: list[GroundedBox]) -> list[ToldRegion]:
+        return self._listed(ToldRegion(contexts.defused(found.phrase), found.box) for found in boxes)

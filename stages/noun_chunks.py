@@ -53,7 +53,7 @@ class NounChunks(Stage):
     def revision(self) -> dict[str, str]:
         return spacy_models.revision(self.model) | {name: prompts.digest(name) for name in LISTS}
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [spacy_models.weights(self.model)]
 
     def setup(self) -> None:

@@ -150,7 +150,7 @@ def test_the_options_of_the_local_captioner_are_its_own() -> None:
     [options] = [stage["generate"] for stage in recipe["stages"] if "generate" in stage]
     made = TransformersGenerate.model_validate(options)
     assert made.image
-    assert not made.solo
+    assert not made.one_worker
 
 
 def test_a_key_is_written_nowhere(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

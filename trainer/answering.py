@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 """Is called with (questions answered, questions)."""
 
 
-class Answer(NamedTuple):
+class ModelAnswer(NamedTuple):
     """What a model said about an image.
 
     >>> Answer("<object><patch_index_0044><patch_index_0863></object>", (640, 480), None)
@@ -41,13 +41,13 @@ def answer(
     batch_size: int,
     max_new_tokens: int,
     progress: Progress | None = None,
-) -> list[Answer]:
+) -> list[ModelAnswer]:
     """The answers in the order of the questions; `native` asks in the words of the model's authors.
 
     The most likely token is taken each time, so that the same model gives the same answers. Raises
     `UserError` if no image at all can be read: then it is the folder that is wrong.
     """
-    answers: list[Answer] = []
+    answers: list[ModelAnswer] = []
     with _answering(model), ThreadPoolExecutor(THREADS) as pool:
         for batch, pictures in _ahead(pool, _batches(questions.asks, batch_size), adapter):
             answers += _answered(model, adapter, batch, pictures, native, max_new_tokens)
@@ -66,7 +66,7 @@ def _answered(
     pictures: "Sequence[PILImage | str]",
     native: bool,
     max_new_tokens: int,
-) -> list[Answer]:
+) -> list[ModelAnswer]:
     shown = [(ask, picture) for ask, picture in zip(batch, pictures, strict=True) if _is_image(picture)]
     texts: Iterator[str] = iter(())
     if shown:
@@ -75,7 +75,9 @@ def _answered(
         generated = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)
         texts = iter(adapter.answers(generated, inputs))
     return [
-        Answer("", None, picture) if isinstance(picture, str) else Answer(next(texts), picture.size, None)
+        ModelAnswer("", None, picture)
+        if isinstance(picture, str)
+        else ModelAnswer(next(texts), picture.size, None)
         for picture in pictures
     ]
 

@@ -28,7 +28,7 @@ from gritmill.trainer.metrics_file import (
     write_report,
 )
 from gritmill.trainer.models.base import Adapter
-from gritmill.trainer.scoring import Judge, Scorer
+from gritmill.trainer.scoring import Grader, Scorer
 from gritmill.trainer.sets import QuestionSet
 
 PACKAGES = ("gritmill", "torch", "transformers", "tokenizers", "pillow", "numpy", "pycocoevalcap")
@@ -143,10 +143,10 @@ def _result(
     return TaskResult(name, task, asked, scored.scores, scored.baselines, scored.missing)
 
 
-def _judge(options: Eval, out: Path, name: str) -> Judge | None:
+def _judge(options: Eval, out: Path, name: str) -> Grader | None:
     if options.judge is None:
         return None
-    return Judge(options.judge.model, OpenAIJudge(options.judge, out / f"judge-{name}.jsonl").grade)
+    return Grader(options.judge.model, OpenAIJudge(options.judge, out / f"judge-{name}.jsonl").grade)
 
 
 def _about(adapter: Adapter, options: Eval, native: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Published(_Entry):
+class PublishedScore(_Entry):
     """Scores of a model under one protocol.
 
     >>> published_for("refcoco_val", "rec/first_box@0.5")[0].scores["refcoco_val"]
@@ -42,7 +42,7 @@ class _Set(_Entry):
 
 class _File(_Entry):
     sets: dict[str, _Set]
-    scores: list[Published]
+    scores: list[PublishedScore]
 
 
 class Beside(NamedTuple):
@@ -50,12 +50,12 @@ class Beside(NamedTuple):
 
     ours: Score
     set: str
-    published: Published
+    published: PublishedScore
     warning: str | None
     """Why the two are not of the same questions after all."""
 
 
-def published_for(name: str, protocol: str) -> list[Published]:
+def published_for(name: str, protocol: str) -> list[PublishedScore]:
     """What was published for a set of this name under exactly this protocol."""
     return [entry for entry in _file().scores if entry.protocol == protocol and name in entry.scores]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gritmill.schemas.boxes import Box, iou
 from gritmill.schemas.dialects import DIALECTS, Dialect, Parsed
-from gritmill.trainer.answering import Answer
+from gritmill.trainer.answering import ModelAnswer
 from gritmill.trainer.metrics import (
     THRESHOLDS,
     Grades,
@@ -46,7 +46,7 @@ Grade = Callable[[Sequence[Ask], Sequence[str]], dict[str, Grades | None]]
 """Questions with answers -> grades by question id."""
 
 
-class Judge(NamedTuple):
+class Grader(NamedTuple):
     """Who grades answers."""
 
     model: str
@@ -55,7 +55,7 @@ class Judge(NamedTuple):
 
 
 @dataclass
-class Scored:
+class SetScores:
     """All scores of a set and task."""
 
     scores: list[Score] = field(default_factory=list)
@@ -71,7 +71,12 @@ class Scorer:
     """Scores one set's answers under every protocol of its task."""
 
     def __init__(
-        self, questions: QuestionSet, answers: Sequence[Answer], adapter: Adapter, resamples: int, seed: int
+        self,
+        questions: QuestionSet,
+        answers: Sequence[ModelAnswer],
+        adapter: Adapter,
+        resamples: int,
+        seed: int,
     ) -> None:
         self.asks, self.task, self.merged = questions.asks, questions.task, questions.merged
         self.questions: list[Question[Any]] = [ask.question for ask in questions.asks]
@@ -82,9 +87,9 @@ class Scorer:
         }
         self._dialect = adapter.dialect
         self._sampling = {"resamples": resamples, "seed": seed}
-        self.result = Scored()
+        self.result = SetScores()
 
-    def score(self, judge: Judge | None) -> Scored:
+    def score(self, judge: Grader | None) -> SetScores:
         """Raises `ValueError` for a set to be judged without a judge."""
         if self.task in ("rec", "phrase_grounding"):
             self._grounding()
@@ -177,7 +182,7 @@ class Scorer:
             else:
                 self.result.scores.append(found)
 
-    def _judged(self, judge: Judge | None) -> None:
+    def _judged(self, judge: Grader | None) -> None:
         if judge is None:
             raise ValueError("a set to be judged needs a judge")
         grades = judge.grade(self.asks, [graded_text(self.parsed[q.id], self.answers[q.id].text)

@@ -41,7 +41,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Samples:
+class TrainingSamples:
     """What is trained on, and in which order."""
 
     dataset: Any
@@ -118,7 +118,7 @@ def train(
 def fit(
     model: Any,
     adapter: Adapter,
-    samples: Samples,
+    samples: TrainingSamples,
     arguments: Any,
     folder: Folder,
     made: Provenance,
@@ -160,7 +160,7 @@ def fit(
     trainer.accelerator.wait_for_everyone()
 
 
-def training_samples(options: Train, dataset: str, global_batch: int, arguments: Any) -> Samples:
+def training_samples(options: Train, dataset: str, global_batch: int, arguments: Any) -> TrainingSamples:
     """Opens the dataset and those of `mix`. Raises `UserError` where there are none."""
     from gritmill.trainer.data.order import TrainingOrder
     from gritmill.trainer.data.shards import Mixture, checksums, open_split, split_shards
@@ -177,7 +177,7 @@ def training_samples(options: Train, dataset: str, global_batch: int, arguments:
         place = (options.seed, arguments.process_index, arguments.world_size)
         streams = [StreamingShards(paths, *place) for paths in shards.values()]
         stream = StreamingMixture(streams, list(weights.values()))
-        return Samples(stream, None, options.max_steps, sums)
+        return TrainingSamples(stream, None, options.max_steps, sums)
     datasets = [open_split(folder, "train") for folder in weights]
     total = options.epochs * len(datasets[0]) * sum(weights.values())
     steps = options.max_steps or max(1, math.ceil(total / global_batch))
@@ -189,10 +189,10 @@ def training_samples(options: Train, dataset: str, global_batch: int, arguments:
         options.curriculum,
         options.seed,
     )
-    return Samples(Mixture(datasets), order, steps, sums)
+    return TrainingSamples(Mixture(datasets), order, steps, sums)
 
 
-def load_model(options: Train, samples: Samples) -> tuple[Any, Adapter, str]:
+def load_model(options: Train, samples: TrainingSamples) -> tuple[Any, Adapter, str]:
     """The model with what is to be trained of it, its adapter, and which one it is."""
     from transformers import set_seed
 

@@ -8,14 +8,14 @@ from gritmill.pipeline.card.licences import licences
 from gritmill.pipeline.card.limits import limits
 from gritmill.pipeline.card.making import making
 from gritmill.pipeline.card.markdown import block, plain, table
-from gritmill.pipeline.card.pictures import Picture, pictures_section
+from gritmill.pipeline.card.pictures import CardPicture, pictures_section
 from gritmill.pipeline.card.using import using
 from gritmill.pipeline.card.yours import between_markers
 from gritmill.pipeline.output.scores import HEADING
 from gritmill.pipeline.stats.table import compared_rows, number, own_rows, source_lines
 
 
-def body(facts: Facts, yours: str, pictures: Sequence[Picture] = ()) -> str:
+def body(facts: Facts, yours: str, pictures: Sequence[CardPicture] = ()) -> str:
     """The Markdown, with the user's own part and the pictures that lie beside it."""
     sections = {
         "Samples": pictures_section(pictures),

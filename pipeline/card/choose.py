@@ -18,7 +18,7 @@ MOST_EXPRESSIONS = 7
 """Samples with more are shown only where there are no others: their pictures would be a thicket."""
 
 
-class Sample(NamedTuple):
+class CardSample(NamedTuple):
     """A record and the bytes of its image."""
 
     record: Record
@@ -31,7 +31,7 @@ class _Candidate(NamedTuple):
     image: Place
 
 
-def choose(output: Store, shards: Iterable[str], count: int) -> list[Sample]:
+def choose(output: Store, shards: Iterable[str], count: int) -> list[CardSample]:
     """Up to `count` samples, from as many shards as there are, no image twice.
 
     Reads the records of at most `count` shards. A sample whose licence forbids changes is left out: a
@@ -65,9 +65,9 @@ def stated(record: Record, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _read(output: Store, shard: str, candidate: _Candidate) -> Sample:
+def _read(output: Store, shard: str, candidate: _Candidate) -> CardSample:
     with output.open(shard) as file:
-        return Sample(candidate.record, candidate.image.read(file))
+        return CardSample(candidate.record, candidate.image.read(file))
 
 
 def _best_of_each_image(file: BinaryIO) -> Iterable[_Candidate]:

@@ -133,5 +133,5 @@ def _stage(entry: Any) -> StageFacts:
     name, kind, options = stage_entry(entry)
     stage = recorded_stage(kind, options)
     if stage is not None:
-        options = stage.model_dump(mode="json", exclude=set(stage.inert))
+        options = stage.model_dump(mode="json", exclude=set(stage.run_options))
     return StageFacts(name, kind, public(options))

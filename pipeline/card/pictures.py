@@ -19,7 +19,7 @@ _URLS = ("url", "flickr_url", "coco_url")
 _MOST_LETTERS = 300
 
 
-class Picture(NamedTuple):
+class CardPicture(NamedTuple):
     """A sample as the card shows it: `samples/1.jpg`."""
 
     path: str
@@ -27,7 +27,7 @@ class Picture(NamedTuple):
     record: Record
 
 
-def make_pictures(output: Store, shards: Iterable[str], count: int) -> list[Picture]:
+def make_pictures(output: Store, shards: Iterable[str], count: int) -> list[CardPicture]:
     """Draws up to `count` samples. Raises `UserError` where the image of one cannot be decoded."""
     made = []
     for number, sample in enumerate(choose(output, shards, count), 1):
@@ -38,11 +38,11 @@ def make_pictures(output: Store, shards: Iterable[str], count: int) -> list[Pict
                 f"the image of sample {sample.record['key']!r} cannot be decoded ({error}). "
                 "`pipeline verify` finds all that is wrong."
             ) from error
-        made.append(Picture(f"{PICTURES}/{number}.jpg", jpeg, sample.record))
+        made.append(CardPicture(f"{PICTURES}/{number}.jpg", jpeg, sample.record))
     return made
 
 
-def pictures_section(pictures: Sequence[Picture]) -> str:
+def pictures_section(pictures: Sequence[CardPicture]) -> str:
     """A row each: the picture, then its caption and every expression in the colour of its boxes."""
     if not pictures:
         return ""

@@ -7,7 +7,7 @@ from gritmill.pipeline.card.body import body
 from gritmill.pipeline.card.croissant import VERSION, croissant
 from gritmill.pipeline.card.facts import Facts, gather
 from gritmill.pipeline.card.front_matter import front_matter
-from gritmill.pipeline.card.pictures import PICTURES, Picture, is_picture, make_pictures
+from gritmill.pipeline.card.pictures import PICTURES, CardPicture, is_picture, make_pictures
 from gritmill.pipeline.card.yours import BEGIN, EMPTY, yours_in
 from gritmill.pipeline.engine.finish import fingerprint_of
 from gritmill.pipeline.stats.measure import Stats, measure
@@ -48,14 +48,14 @@ def tells_of(output: Store, name: str) -> bool:
     return not is_ours or fingerprint_of(output) in text
 
 
-def _pictures(output: Store, facts: Facts) -> list[Picture]:
+def _pictures(output: Store, facts: Facts) -> list[CardPicture]:
     """None where the licence of the whole forbids what is derived from it, as a picture with boxes is."""
     if forbids_changes(facts.card.license):
         return []
     return make_pictures(output, (name for name in facts.files if name.endswith(".tar")), facts.card.pictures)
 
 
-def _write_pictures(output: Store, pictures: Sequence[Picture]) -> None:
+def _write_pictures(output: Store, pictures: Sequence[CardPicture]) -> None:
     for picture in pictures:
         output.write(picture.path, picture.jpeg)
     written = {picture.path for picture in pictures}

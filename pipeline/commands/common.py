@@ -20,7 +20,9 @@ RecipeArgument = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="A.B=C", help="Override an option: `source.images=DIR`, `stages.ground.floor=0.1`."
+        "--set",
+        metavar="A.B=C",
+        help="Override an option: `source.images=DIR`, `stages.ground.score_threshold=0.1`.",
     ),
 ]
 WorkOption = Annotated[

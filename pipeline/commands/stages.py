@@ -89,13 +89,14 @@ def _print_options(title: str, cls: Any) -> None:
     for column in ("option", "default", "meaning"):
         table.add_column(column, overflow="fold", no_wrap=column == "option")
     for option, info in cls.model_fields.items():
-        if option not in Stage.inert:
+        if option not in Stage.run_options:
             meaning = " ".join((info.description or "").split())
             table.add_row(f"    {option}", _default(info), meaning)
     if table.rows:
         console.print(table)
     placed = [
-        f"{name} {_default(cls.model_fields[name])}" for name in sorted(Stage.inert & set(cls.model_fields))
+        f"{name} {_default(cls.model_fields[name])}"
+        for name in sorted(Stage.run_options & set(cls.model_fields))
     ]
     if placed:
         echo(f"    runs with {', '.join(placed)}")

@@ -27,10 +27,10 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8765,
 ) -> None:
     """Show a dataset in the browser: boxes, filters, what was dropped, two of them side by side."""
-    from gritmill.pipeline.view import Server, View, open_side
+    from gritmill.pipeline.view import Server, Viewer, open_side
 
     sides = [open_side(name, images) for name in (shards, other) if name is not None]
-    with Server(View(sides), host, port) as server:
+    with Server(Viewer(sides), host, port) as server:
         for side in sides:
             for note in side.notes:
                 echo(f"note: {side.name}: {note}", err=True)

@@ -48,7 +48,7 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True)
-class Format:
+class DatasetFormat:
     """A format that datasets can be in."""
 
     title: str
@@ -63,24 +63,32 @@ class Format:
         return [field for field in FIELDS if field not in self.loses]
 
 
-FORMATS: dict[str, Format] = {
-    "webdataset": Format("our shards", webdataset.read, webdataset.write, webdataset.LOSES),
-    "parquet": Format("our records as a table", parquet.read, parquet.write, parquet.LOSES),
-    "kosmos2": Format(
+FORMATS: dict[str, DatasetFormat] = {
+    "webdataset": DatasetFormat("our shards", webdataset.read, webdataset.write, webdataset.LOSES),
+    "parquet": DatasetFormat("our records as a table", parquet.read, parquet.write, parquet.LOSES),
+    "kosmos2": DatasetFormat(
         "GRIT as img2dataset fetches it: json beside images", kosmos2.read, kosmos2.write, kosmos2.LOSES
     ),
-    "kosmos2_parquet": Format(
+    "kosmos2_parquet": DatasetFormat(
         "GRIT's table on the Hub", kosmos2_parquet.read, kosmos2_parquet.write, kosmos2_parquet.LOSES
     ),
-    "llava": Format("LLaVA's json of conversations", llava.read, llava.write, llava.LOSES),
-    "coco": Format("COCO's json; captions, instances, MDETR's grounding", coco.read, coco.write, coco.LOSES),
-    "refcoco": Format("RefCOCO's refs as json, with instances", refcoco.read, refcoco.write, refcoco.LOSES),
-    "flickr30k": Format(
+    "llava": DatasetFormat("LLaVA's json of conversations", llava.read, llava.write, llava.LOSES),
+    "coco": DatasetFormat(
+        "COCO's json; captions, instances, MDETR's grounding", coco.read, coco.write, coco.LOSES
+    ),
+    "refcoco": DatasetFormat(
+        "RefCOCO's refs as json, with instances", refcoco.read, refcoco.write, refcoco.LOSES
+    ),
+    "flickr30k": DatasetFormat(
         "Flickr30k Entities: marked sentences and XML", flickr30k.read, flickr30k.write, flickr30k.LOSES
     ),
-    "odvg": Format("MM-Grounding-DINO's lines of phrases and boxes", odvg.read, odvg.write, odvg.LOSES),
-    "fiftyone": Format("FiftyOne's COCODetectionDataset", fiftyone.read, fiftyone.write, fiftyone.LOSES),
-    "label_studio": Format(
+    "odvg": DatasetFormat(
+        "MM-Grounding-DINO's lines of phrases and boxes", odvg.read, odvg.write, odvg.LOSES
+    ),
+    "fiftyone": DatasetFormat(
+        "FiftyOne's COCODetectionDataset", fiftyone.read, fiftyone.write, fiftyone.LOSES
+    ),
+    "label_studio": DatasetFormat(
         "Label Studio's tasks with predictions", label_studio.read, label_studio.write, label_studio.LOSES
     ),
 }

@@ -49,9 +49,9 @@ class Resources(NamedTuple):
 
     cpus: float
     gpus: float
-    solo: str = ""
+    one_worker: str = ""
     """Name of the step that has the only worker of its pool; empty where there may be several."""
-    runtime: tuple[str, ...] = ()
+    pinned_packages: tuple[str, ...] = ()
     """Packages that a worker has in versions of its own: `("transformers==4.57.1",)`."""
 
 
@@ -271,14 +271,14 @@ def make_plan(job: Job, parts: Parts) -> Plan:
     feeding = made_of["source"].digest
     steps = [Step("source", "source", feeding, Resources(1, 0), job.source.provides())]
     for name, stage in _stages(job):
-        runtime = _runtime(stage)
-        revision = stage.revision() | runtime
+        pinned_packages = _runtime(stage)
+        revision = stage.revision() | pinned_packages
         seen = parts.digest if isinstance(stage, GlobalStage) else ""
         made_of[name] = replace(made_of[name], revision=revision, parts=seen, before=feeding)
         feeding = made_of[name].digest
         gpus = -1 if stage.gpus is None else stage.gpus
-        pins = tuple(f"{package}=={version}" for package, version in sorted(runtime.items()))
-        resources = Resources(stage.cpus, gpus, name if stage.solo else "", pins)
+        pins = tuple(f"{package}=={version}" for package, version in sorted(pinned_packages.items()))
+        resources = Resources(stage.cpus, gpus, name if stage.one_worker else "", pins)
         versions = tuple(sorted(revision.items()))
         appends = () if isinstance(stage, Maker) and stage.replace else stage.appends
         about = (stage, versions, dict(made_of[name].options), _limits(stage), appends)
@@ -297,11 +297,11 @@ def make_plan(job: Job, parts: Parts) -> Plan:
 def said_by(job: Job) -> dict[str, Identity]:
     """Of each step, the options and the code: what decides its result as far as the recipe says it."""
     source = job.source
-    made_of = {"source": _said([source, *source.within()], source.model_dump(mode="json"))}
+    made_of = {"source": _said([source, *source.inner()], source.model_dump(mode="json"))}
     for name, stage in _stages(job):
-        options = stage.model_dump(mode="json", exclude=set(stage.inert))
+        options = stage.model_dump(mode="json", exclude=set(stage.run_options))
         signed = [SIGNS] if list[Conversation] in stage.writes.values() else []
-        made_of[name] = _said([stage, *stage.within()], options, signed)
+        made_of[name] = _said([stage, *stage.inner()], options, signed)
     formats = job.output.formats
     code = code_of([*WRITES, *(FORMATS.target(name) for name in formats)])
     kept = {"keep": job.output.keep} if job.output.keep else {}
@@ -343,7 +343,11 @@ def _limits(stage: Stage) -> tuple[Limit, ...]:
 
 
 def _runtime(stage: Stage) -> dict[str, str]:
-    return {package: version for one in (stage, *stage.within()) for package, version in one.runtime.items()}
+    return {
+        package: version
+        for one in (stage, *stage.inner())
+        for package, version in one.pinned_packages.items()
+    }
 
 
 def kept_columns(steps: Sequence[Step]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Reached(NamedTuple):
     """Targets at which it ends, since they have a version of their own."""
 
 
-class Place(NamedTuple):
+class ModulePlace(NamedTuple):
     """Where a module lies."""
 
     file: str | None
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     package: str
 
 
-class Code:
+class CodeBase:
     """The modules that have been looked at, each once."""
 
     def __init__(self) -> None:
@@ -64,14 +64,16 @@ class Code:
             raise LookupError(f"the code of {target} cannot be read")
         return _Walk(self, packages, set(locked) - {target}).done(module, name.partition(".")[0])
 
-    def _place(self, name: str) -> Place | None:
+    def _place(self, name: str) -> ModulePlace | None:
         """Where a module lies. `find_spec` would import the packages around it."""
         if (loaded := sys.modules.get(name)) is not None:
             spec = getattr(loaded, "__spec__", None)
             file = getattr(loaded, "__file__", None) or (spec.origin if spec and spec.has_location else None)
             folders = tuple(getattr(loaded, "__path__", ()))
             package = getattr(loaded, "__package__", None)
-            return Place(file, folders, package if package is not None else _package_of(name, bool(folders)))
+            return ModulePlace(
+                file, folders, package if package is not None else _package_of(name, bool(folders))
+            )
         above = name.rpartition(".")[0]
         around = self.place(above) if above else None
         if above and (around is None or not around.folders):
@@ -83,11 +85,13 @@ class Code:
             except KeyError:  # a folder without `__init__.py`, in a package that was not imported
                 assert around is not None
                 inner = (Path(folder) / name.rpartition(".")[2] for folder in around.folders)
-                return Place(None, tuple(str(folder) for folder in inner if folder.is_dir()), name)
+                return ModulePlace(None, tuple(str(folder) for folder in inner if folder.is_dir()), name)
             if spec is not None:
                 folders = tuple(spec.submodule_search_locations or ())
                 file = spec.origin if spec.has_location else None
-                return Place(file, folders, _package_of(name, spec.submodule_search_locations is not None))
+                return ModulePlace(
+                    file, folders, _package_of(name, spec.submodule_search_locations is not None)
+                )
         return None
 
     def module(self, name: str, packages: Collection[str]) -> Module | None:
@@ -122,7 +126,7 @@ class Code:
 
 
 class _Walk:
-    def __init__(self, code: Code, packages: frozenset[str], locked: set[str]) -> None:
+    def __init__(self, code: CodeBase, packages: frozenset[str], locked: set[str]) -> None:
         self.code = code
         self.packages = packages
         self.locked = locked
@@ -294,5 +298,5 @@ def _content(file: str) -> bytes | None:
     return None
 
 
-CODE = Code()
+CODE = CodeBase()
 """What this process has looked at."""

@@ -309,7 +309,7 @@ class _Checker:
             raise self._error()
         chosen = [NamedStage(name, stage) for _, stage, name in known if stage]
         for one in chosen:
-            one.stage.works_for(recipe.name)
+            one.stage.set_dataset(recipe.name)
         return Job(
             name=recipe.name,
             source=source,
@@ -402,7 +402,7 @@ class _Checker:
             return None
         given = {k: v for k, v in options.items() if k != "as"}
         stage = self._validated(cls, stage_options(cls, kind, given), path, name)
-        for one in [] if stage is None else [stage, *stage.within()]:
+        for one in [] if stage is None else [stage, *stage.inner()]:
             if self._has_packages(one.packages, path, name):
                 for problem in self._problems(one):
                     self.mistake(path, f"{name}: {problem}")

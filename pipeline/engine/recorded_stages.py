@@ -14,7 +14,7 @@ _CLASS = re.compile(r"\s*[\w.]+:\w+\s*")
 
 
 def stage_entry(entry: Any) -> tuple[str, str, dict[str, Any]]:
-    """`{"ground": {"as": "again", "floor": 0.1}}` -> `("again", "ground", {"floor": 0.1})`."""
+    """`{"ground": {"as": "again", "gpus": 1}}` -> `("again", "ground", {"gpus": 1})`."""
     [(kind, written)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
     options = {name: value for name, value in (written or {}).items() if name != "as"}
     return str((written or {}).get("as", kind)), str(kind), options

@@ -206,8 +206,8 @@ class _Session:
             for name in names:
                 if name.endswith(PIECE):  # of a part whose culprit a killed run was looking for
                     self.work.remove(f"{step.folder}/{name}")
-            if step.resources.runtime and not done[-1].all():
-                wanted = ", ".join(step.resources.runtime)
+            if step.resources.pinned_packages and not done[-1].all():
+                wanted = ", ".join(step.resources.pinned_packages)
                 self.progress.note(
                     f"{step.name}: wants {wanted}; Ray makes workers that have it, which may take minutes"
                 )

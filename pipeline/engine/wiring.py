@@ -115,7 +115,7 @@ def _alignment_mistakes(source: Source, stages: Iterable[tuple[int, NamedStage]]
 
 
 def _all(source: Source) -> list[Source]:
-    return [source, *source.within()]
+    return [source, *source.inner()]
 
 
 def _would_lose(name: str, column: str) -> str:

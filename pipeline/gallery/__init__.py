@@ -2,9 +2,9 @@
 
 from importlib.resources import files
 
-from gritmill.pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
+from gritmill.pipeline.gallery.entry import BoxView, GalleryEntry, ImageView, PhraseView, TurnView
 
-__all__ = ["BoxView", "Entry", "ImageView", "PhraseView", "TurnView", "asset"]
+__all__ = ["BoxView", "GalleryEntry", "ImageView", "PhraseView", "TurnView", "asset"]
 
 
 def asset(name: str) -> str:

@@ -55,7 +55,7 @@ class TurnView(TypedDict):
     boxes: list[list[float]]
 
 
-class Entry(TypedDict):
+class GalleryEntry(TypedDict):
     """One sample. `stage`, `reason`, `value` and `threshold` say where and why it was dropped, if it was."""
 
     key: str

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-from gritmill.pipeline.gallery.entry import BoxView, Entry, ImageView, PhraseView, TurnView
+from gritmill.pipeline.gallery.entry import BoxView, GalleryEntry, ImageView, PhraseView, TurnView
 from gritmill.schemas import conversations
 from gritmill.schemas.columns import SAMPLE_COLUMNS, BoxCheck, GroundedBox, Span
 from gritmill.schemas.conversations import NOWHERE, Conversation, Turn, placeholder
@@ -33,7 +33,7 @@ _Drawn = tuple[Span, GroundedBox | None, dict[str, bool]]
 _SHOWN = {"key", "caption", "noun_chunks", "ref_exps", "boxes", "conversations"}
 
 
-def from_record(record: Record, image: ImageView | None = None) -> Entry:
+def from_record(record: Record, image: ImageView | None = None) -> GalleryEntry:
     """A finished sample. Phrases are its referring expressions, or noun chunks where it has none.
 
     Raises `ValueError` or `LookupError` for a record that is none.
@@ -70,7 +70,7 @@ def from_dropped(
     reason: str,
     value: str,
     threshold: str,
-) -> Entry:
+) -> GalleryEntry:
     """A sample that a stage dropped, from the columns that it had by then; None is what the source lacks.
 
     Its boxes are those that were found, or else all that were considered, with scores too low perhaps.

@@ -9,7 +9,7 @@ import yaml
 
 from gritmill.pipeline.engine.recipes import Job, load_recipe
 from gritmill.pipeline.grounder_bench.arm import Answers, Arm, answer
-from gritmill.pipeline.grounder_bench.questions import Samples, ask, ground_stage
+from gritmill.pipeline.grounder_bench.questions import AnnotatedSamples, ask, ground_stage
 from gritmill.pipeline.grounder_bench.score import (
     AtThreshold,
     at_best_threshold,
@@ -41,7 +41,7 @@ def compare_grounders(
     nms_iou: float = 0.5,
     limit: int | None = None,
     say: Callable[[str], None] = print,
-) -> tuple[Samples, list[Outcome]]:
+) -> tuple[AnnotatedSamples, list[Outcome]]:
     """Each variant of the recipe's grounder over the recipe's samples; none takes it as it stands.
 
     A variant is a grounder's name or its options in YAML: `{grounder: onnx, model: yolox.onnx}`. With no

@@ -34,7 +34,7 @@ CANDIDATES = "candidates"
 NEEDED = ("image_id", "caption", "noun_chunks", "parse", "annotations")
 
 
-class Question(NamedTuple):
+class GroundingQuestion(NamedTuple):
     """A noun chunk and the boxes that people drew for it.
 
     >>> Question(7, Span(0, 5), [Box(0.1, 0.2, 0.5, 0.9)], [])
@@ -47,11 +47,11 @@ class Question(NamedTuple):
     crowds: list[Box]
 
 
-class Samples(NamedTuple):
+class AnnotatedSamples(NamedTuple):
     """What grounders are given, and what is asked of it."""
 
     columns: Columns
-    questions: list[Question]
+    questions: list[GroundingQuestion]
 
     @property
     def images(self) -> int:
@@ -70,7 +70,7 @@ def ground_stage(job: Job) -> int:
     raise UserError(f"{job.name} has no stage that writes {CANDIDATES}; add `- ground: {{grounder: ...}}`")
 
 
-def ask(job: Job, truth: Truth, limit: int | None = None) -> Samples:
+def ask(job: Job, truth: Truth, limit: int | None = None) -> AnnotatedSamples:
     """Reads the source, takes it through the stages before the grounder, and finds the questions.
 
     Raises `UserError` if the source has no annotations or nobody drew what the captions speak of.
@@ -91,7 +91,7 @@ def ask(job: Job, truth: Truth, limit: int | None = None) -> Samples:
     questions = list(_questions(columns, truth))
     if not questions:
         raise UserError("no caption speaks of anything that has a box; there is nothing to judge by")
-    return Samples(columns, questions)
+    return AnnotatedSamples(columns, questions)
 
 
 def _read(job: Job, part: Part) -> Columns:
@@ -130,7 +130,7 @@ def _kept(columns: Columns) -> Columns:
     return {name: [values[i] for i in kept] for name, values in columns.items()}
 
 
-def _questions(columns: Columns, truth: Truth) -> Iterator[Question]:
+def _questions(columns: Columns, truth: Truth) -> Iterator[GroundingQuestion]:
     rows = zip(*(columns[name] for name in NEEDED[1:]), strict=True)
     for row, (caption, chunks, parse, annotations) in enumerate(rows):
         yield from questions_of(row, caption, chunks, parse, annotations, truth)
@@ -143,7 +143,7 @@ def questions_of(
     parse: Parse,
     annotations: list[Annotation],
     truth: Truth,
-) -> Iterator[Question]:
+) -> Iterator[GroundingQuestion]:
     """The questions of one caption, in the order of its chunks."""
     drawn = from_annotations(annotations)
     ambiguous: Ambiguous = "drop" if truth is Truth.clear else "all"
@@ -152,4 +152,4 @@ def questions_of(
         if boxes and match.weight == SAME:
             [label] = {labels.key(labelled.label) for labelled in match.boxes}
             crowds = [one.box.clipped() for one in drawn if one.crowd and labels.key(one.label) == label]
-            yield Question(row, match.span, boxes, crowds)
+            yield GroundingQuestion(row, match.span, boxes, crowds)

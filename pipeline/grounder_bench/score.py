@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gritmill.pipeline.grounder_bench.questions import Question
+from gritmill.pipeline.grounder_bench.questions import GroundingQuestion
 from gritmill.schemas.boxes import Box, coverage, iou, nms
 from gritmill.schemas.columns import GroundedBox, Span
 
@@ -45,7 +45,7 @@ class AtThreshold(NamedTuple):
 
 
 def judge(
-    questions: Sequence[Question], candidates: Sequence[Sequence[GroundedBox]], max_iou: float = 1.0
+    questions: Sequence[GroundingQuestion], candidates: Sequence[Sequence[GroundedBox]], max_iou: float = 1.0
 ) -> Judged:
     """Each question against the candidates of its row that are for its span; the row's order counts
     where scores are equal. `max_iou` is for NMS among the boxes of a phrase, 1 leaves it out.
@@ -100,7 +100,9 @@ def _by_span(row: Sequence[GroundedBox]) -> dict[Span, list[GroundedBox]]:
     return found
 
 
-def _judged(question: Question, found: list[GroundedBox], max_iou: float) -> list[tuple[float, bool]]:
+def _judged(
+    question: GroundingQuestion, found: list[GroundedBox], max_iou: float
+) -> list[tuple[float, bool]]:
     """(score, is right) of each box that counts, by falling score."""
     free = list(question.boxes)
     judged = []

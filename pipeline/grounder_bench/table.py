@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from gritmill.pipeline.grounder_bench.compare import Outcome
-from gritmill.pipeline.grounder_bench.questions import Samples
+from gritmill.pipeline.grounder_bench.questions import AnnotatedSamples
 
 COLUMNS = ("AP", "recall", "precision", "min_score", "images/s", "ratio", "CPU s", "memory")
 
 
-def heading(samples: Samples) -> str:
+def heading(samples: AnnotatedSamples) -> str:
     """`80 images, 400 samples, 1,301 phrases asked; 414 of them judged by 929 human boxes`."""
     boxes = sum(len(question.boxes) for question in samples.questions)
     return (
@@ -20,7 +20,7 @@ def heading(samples: Samples) -> str:
     )
 
 
-def comparison_table(samples: Samples, outcomes: Sequence[Outcome]) -> Table:
+def comparison_table(samples: AnnotatedSamples, outcomes: Sequence[Outcome]) -> Table:
     """A line for each grounder, in the order given; `ratio` is to the fastest."""
     on_gpu = any(outcome.answers.gpu_memory for outcome in outcomes)
     failed = any(outcome.answers.failed for outcome in outcomes)

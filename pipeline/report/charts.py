@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gritmill.pipeline.engine.receipts import Total
 from gritmill.pipeline.report.html import Html
-from gritmill.pipeline.report.measured import Measured
+from gritmill.pipeline.report.measured import MeasuredColumn
 from gritmill.pipeline.report.survey import AREA_BINS, SCORE_BINS, Counts
 
 Spec = dict[str, Any]
@@ -117,7 +117,7 @@ def scores(counts: Counts, models: Sequence[str]) -> Chart:
     return Chart("Score", says, svg, ("score", "boxes"), rows)
 
 
-def measurement(found: Measured) -> Chart:
+def measurement(found: MeasuredColumn) -> Chart:
     """Rows by what a filter measured, the dropped ones in another colour, with a line at each threshold."""
     low, high, width, is_log = _shown(found)
     place, value_at = (math.log10, lambda x: 10.0**x) if is_log else (float, float)
@@ -171,7 +171,7 @@ def measurement(found: Measured) -> Chart:
     return Chart(title, says, _svg(spec), (found.column, "became", "rows"), rows)
 
 
-def _shown(found: Measured) -> tuple[float, float, float, bool]:
+def _shown(found: MeasuredColumn) -> tuple[float, float, float, bool]:
     """The range that all but a few values lie in, with thresholds that are not far off, the width of a bar,
     and whether all this is in powers of ten. Whole numbers stand in the middle of their bar."""
     counts = sorted((found.kept + found.dropped).items())

@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from gritmill.pipeline.engine.inputs import load_columns
 from gritmill.pipeline.engine.plan import Step, Unit, columns_before
 from gritmill.pipeline.engine.results import read_columns
-from gritmill.pipeline.gallery.entry import Entry
+from gritmill.pipeline.gallery.entry import GalleryEntry
 from gritmill.pipeline.gallery.from_record import COLUMNS, from_dropped
 from gritmill.pipeline.report.choice import Choice, Lottery
-from gritmill.pipeline.report.run import Run, Stages
+from gritmill.pipeline.report.run import ReportedRun, Stages
 from gritmill.pipeline.report.thumbnails import Thumbnails
 
 
@@ -33,10 +33,10 @@ class Group(NamedTuple):
     reason: str
     total: int
     """How many there are in all."""
-    entries: list[Entry]
+    entries: list[GalleryEntry]
 
 
-def dropped(run: Run, choice: Choice, thumbnails: Thumbnails) -> list[Group]:
+def dropped(run: ReportedRun, choice: Choice, thumbnails: Thumbnails) -> list[Group]:
     """In the order of the steps, the most frequent reason first; empty where the results are not at hand."""
     if run.stages is None or not choice.dropped:
         return []
@@ -72,7 +72,7 @@ def _drops(stages: Stages, step: Step) -> Iterator[Drop]:
             yield Drop(unit, row["_row"], reason, row["_value"], row["_threshold"])
 
 
-def _entry(stages: Stages, number: int, drop: Drop, thumbnails: Thumbnails) -> Entry:
+def _entry(stages: Stages, number: int, drop: Drop, thumbnails: Thumbnails) -> GalleryEntry:
     sample = _sample(stages, max(number, 1), drop)
     ref = sample["image"].ref if sample["image"] else None
     image = thumbnails.of(ref) if ref else None

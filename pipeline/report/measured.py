@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 
 from gritmill.pipeline.engine.plan import Step
 from gritmill.pipeline.engine.results import read_columns
-from gritmill.pipeline.report.run import Run, Stages
+from gritmill.pipeline.report.run import ReportedRun, Stages
 
 _DIGITS = 3
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$"
 
 
 @dataclass
-class Measured:
+class MeasuredColumn:
     """The values of one measurement of a filter."""
 
     step: str
@@ -29,7 +29,7 @@ class Measured:
     """Rows that lay out of bounds."""
 
 
-def measured(run: Run) -> list[Measured]:
+def measured(run: ReportedRun) -> list[MeasuredColumn]:
     """Of all filters, in the order of the steps; empty where the results are not at hand."""
     if run.stages is None:
         return []
@@ -42,11 +42,11 @@ def measured(run: Run) -> list[Measured]:
     ]
 
 
-def _of_step(stages: Stages, step: Step) -> list[Measured]:
-    columns: dict[str, Measured] = {}
-    reasons: dict[str, Measured] = {}
+def _of_step(stages: Stages, step: Step) -> list[MeasuredColumn]:
+    columns: dict[str, MeasuredColumn] = {}
+    reasons: dict[str, MeasuredColumn] = {}
     for column, reason, side, threshold in step.limits:
-        found = columns.setdefault(column, Measured(step.name, column, []))
+        found = columns.setdefault(column, MeasuredColumn(step.name, column, []))
         reasons[reason] = found
         if threshold is not None:
             found.bounds.append((f"{side} {threshold:g}", float(threshold)))
@@ -55,7 +55,9 @@ def _of_step(stages: Stages, step: Step) -> list[Measured]:
     return list(columns.values())
 
 
-def _count(stages: Stages, step: Step, columns: dict[str, Measured], reasons: dict[str, Measured]) -> None:
+def _count(
+    stages: Stages, step: Step, columns: dict[str, MeasuredColumn], reasons: dict[str, MeasuredColumn]
+) -> None:
     there = set(stages.work.names(step.folder))
     for unit in stages.plan.parts:
         name = step.result(unit.id)

@@ -9,25 +9,25 @@ from string import Template
 from typing import NamedTuple
 
 from gritmill.pipeline.engine.funnel import reasons_text
-from gritmill.pipeline.gallery import Entry, asset
+from gritmill.pipeline.gallery import GalleryEntry, asset
 from gritmill.pipeline.report import charts
 from gritmill.pipeline.report.charts import Chart
 from gritmill.pipeline.report.dropped import Group
 from gritmill.pipeline.report.html import Html, join, table, tag
-from gritmill.pipeline.report.measured import Measured
-from gritmill.pipeline.report.run import Run
+from gritmill.pipeline.report.measured import MeasuredColumn
+from gritmill.pipeline.report.run import ReportedRun
 from gritmill.pipeline.report.survey import Survey
-from gritmill.pipeline.report.training import Score, Training
+from gritmill.pipeline.report.training import ReportedScore, Training
 
 
 class Contents(NamedTuple):
     """Everything that a page shows."""
 
-    run: Run
+    run: ReportedRun
     survey: Survey | None
     """None where the dataset is not finished."""
-    kept: list[Entry]
-    measured: list[Measured]
+    kept: list[GalleryEntry]
+    measured: list[MeasuredColumn]
     """What filters measured."""
     groups: list[Group]
     """Of dropped samples."""
@@ -117,7 +117,7 @@ def _summary(contents: Contents) -> Html:
     return tag("dl", *pairs, class_="facts")
 
 
-def _funnel(run: Run) -> Html:
+def _funnel(run: ReportedRun) -> Html:
     rows = [
         (
             name,
@@ -159,7 +159,7 @@ def _figure(chart: Chart) -> Html:
     )
 
 
-def _filters(found: Sequence[Measured]) -> Html:
+def _filters(found: Sequence[MeasuredColumn]) -> Html:
     if not found:
         return Html()
     return tag("div", *(_figure(charts.measurement(one)) for one in found), class_="charts")
@@ -200,7 +200,7 @@ def _training(training: Training | None) -> Html:
     return tag("div", *figures, class_="charts")
 
 
-def _scores(title: str, scores: Sequence[Score]) -> Html:
+def _scores(title: str, scores: Sequence[ReportedScore]) -> Html:
     whole = [score._asdict() for score in scores if "[" not in score.protocol]
     says = "With the 95 % interval of other images, beside the best answer that needs no look at the image."
     header = ("protocol", "score", "interval", "ceiling", "blind", "questions")

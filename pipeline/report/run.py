@@ -30,7 +30,7 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run, finished or not."""
 
     name: str
@@ -46,7 +46,7 @@ class Run:
     """Why `stages` is None."""
 
 
-def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) -> Run:
+def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) -> ReportedRun:
     """A run by its recipe, its output folder or its work folder.
 
     A dataset that was moved away from its source and its work folder is still a run. Raises `UserError`
@@ -70,10 +70,10 @@ def find_run(name: str, overrides: Sequence[str] = (), work: str | None = None) 
     if is_finished:
         totals, versions = _recorded(output)
     model = Store(model_directory(job))
-    return Run(job.name, output, model, stages, totals, versions, is_finished, missing)
+    return ReportedRun(job.name, output, model, stages, totals, versions, is_finished, missing)
 
 
-def _dataset_alone(name: str, error: RecipeError) -> Run:
+def _dataset_alone(name: str, error: RecipeError) -> ReportedRun:
     """A finished dataset by its folder, though its recipe is of another version."""
     output = Store(name)
     if not output.exists(SUMS):
@@ -82,7 +82,7 @@ def _dataset_alone(name: str, error: RecipeError) -> Run:
     totals, versions = _recorded(output)
     missing = without_secrets("the recipe cannot be read here: " + "; ".join(error.mistakes))
     model = Store(name.rstrip("/") + ".model")
-    return Run(str(recipe["name"]), output, model, None, totals, versions, True, missing)
+    return ReportedRun(str(recipe["name"]), output, model, None, totals, versions, True, missing)
 
 
 def _recorded(output: Store) -> tuple[dict[str, Total], dict[str, dict[str, str]]]:

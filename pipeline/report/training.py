@@ -12,7 +12,7 @@ _METRICS = "eval/metrics.json"
 _FORMAT = 1
 
 
-class Score(NamedTuple):
+class ReportedScore(NamedTuple):
     """A score under a protocol, in 0..1."""
 
     set: str
@@ -32,7 +32,7 @@ class Training(NamedTuple):
     """`trainer/log.py` says what stands in a line of the log."""
 
     log: list[dict[str, Any]]
-    scores: list[Score]
+    scores: list[ReportedScore]
 
 
 def read_training(model: Store) -> Training | None:
@@ -50,7 +50,7 @@ def _lines(model: Store) -> Iterator[dict[str, Any]]:
             return
 
 
-def _scores(metrics: dict[str, Any]) -> Iterator[Score]:
+def _scores(metrics: dict[str, Any]) -> Iterator[ReportedScore]:
     if metrics.get("format") != _FORMAT:
         raise UserError(f"{_METRICS} is of another version than this code; `pipeline eval` writes it anew")
     for name, tasks in metrics["sets"].items():
@@ -59,7 +59,7 @@ def _scores(metrics: dict[str, Any]) -> Iterator[Score]:
             for protocol, score in scores.items():
                 low, high = score["interval"] or (score["value"], score["value"])
                 others = [other["value"] for other in baselines.get(protocol, {}).values()]
-                yield Score(
+                yield ReportedScore(
                     name,
                     task,
                     protocol,

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from gritmill.pipeline.engine.finish import fingerprint_of
-from gritmill.pipeline.gallery.entry import Entry
+from gritmill.pipeline.gallery.entry import GalleryEntry
 from gritmill.pipeline.gallery.from_record import from_record
 from gritmill.pipeline.report.choice import Choice
 from gritmill.pipeline.report.dropped import dropped
 from gritmill.pipeline.report.measured import measured
 from gritmill.pipeline.report.page import Contents, page
-from gritmill.pipeline.report.run import Run
+from gritmill.pipeline.report.run import ReportedRun
 from gritmill.pipeline.report.survey import Survey, survey
 from gritmill.pipeline.report.thumbnails import Thumbnails
 from gritmill.pipeline.report.training import read_training
@@ -19,7 +19,7 @@ from gritmill.schemas.errors import UserError
 NAME = "report.html"
 
 
-def write_report(run: Run, choice: Choice) -> str:
+def write_report(run: ReportedRun, choice: Choice) -> str:
     """Writes `report.html` beside the dataset and returns its path. The same run gives the same bytes.
 
     Raises `UserError` for a damaged dataset, and where a page of that name is there that is not ours.
@@ -39,7 +39,7 @@ def _is_ours(output: Store) -> bool:
     return b'<meta name="generator" content="gritmill">' in output.read(NAME)
 
 
-def gather(run: Run, choice: Choice) -> Contents:
+def gather(run: ReportedRun, choice: Choice) -> Contents:
     """All that the report of a run shows."""
     thumbnails = Thumbnails()
     found = survey(run.output, choice) if run.is_finished else None
@@ -55,6 +55,6 @@ def gather(run: Run, choice: Choice) -> Contents:
     )
 
 
-def _kept(found: Survey, thumbnails: Thumbnails) -> Iterator[Entry]:
+def _kept(found: Survey, thumbnails: Thumbnails) -> Iterator[GalleryEntry]:
     for record, image in found.chosen:
         yield from_record(record, thumbnails.of(image))

@@ -49,7 +49,7 @@ class Source(BaseModel):
         """SHA-256 of `identity`, 64 hex digits."""
         return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
 
-    def within(self) -> "list[Source]":
+    def inner(self) -> "list[Source]":
         """The sources that it reads from, and those within them; their code counts as its own."""
         return []
 

@@ -28,7 +28,7 @@ class CaptionedSource(Source):
     """Changes what `choose: seeded` takes."""
 
 
-class Samples:
+class GrowingRows:
     """The rows of a part as they grow.
 
     With `per: caption` the key of a sample is the image's key, followed by `_` and the caption's

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gritmill.pipeline.sources.base import Part
-from gritmill.pipeline.sources.captions import CaptionedSource, Samples
+from gritmill.pipeline.sources.captions import CaptionedSource, GrowingRows
 from gritmill.pipeline.sources.listings import find_in, listed, reference_to
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.foreign.coco import Coco, load
@@ -66,7 +66,7 @@ class CocoSource(CaptionedSource):
             yield versions | {"start": start, "stop": start + len(some)} | listed(some)
 
     def read(self, part: Part) -> Columns:
-        samples = Samples(self)
+        samples = GrowingRows(self)
         coco, _ = self._load()
         for image, size in zip(coco.images[part["start"] : part["stop"]], part["sizes"], strict=True):
             more: dict[str, Any] = {}

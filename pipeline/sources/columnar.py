@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gritmill.pipeline.sources.base import Part
-from gritmill.pipeline.sources.captions import Samples, as_captions
+from gritmill.pipeline.sources.captions import GrowingRows, as_captions
 from gritmill.pipeline.sources.keys import distinct_names
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.files import File
@@ -108,7 +108,7 @@ def read_rows(part: Part, image: str) -> Rows:
 
 
 def add_row(
-    samples: Samples,
+    samples: GrowingRows,
     name: str,
     image: ImageRef | Reject,
     values: dict[str, Any],

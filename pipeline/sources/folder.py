@@ -14,7 +14,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gritmill.pipeline.sources.base import Part
-from gritmill.pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
+from gritmill.pipeline.sources.captions import (
+    MAX_CAPTION,
+    CaptionedSource,
+    GrowingRows,
+    as_captions,
+    json_object,
+)
 from gritmill.pipeline.sources.listings import find_in, listed, reference_to
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.files import File
@@ -63,7 +69,7 @@ class FolderSource(CaptionedSource):
         yield from self._slices_of(table) if table else self._slices_of_folder()
 
     def read(self, part: Part) -> Columns:
-        samples = Samples(self)
+        samples = GrowingRows(self)
         if "table" in part:
             self._read_table(part, samples)
         else:
@@ -100,7 +106,7 @@ class FolderSource(CaptionedSource):
                 "text_files": texts["files"],
             }
 
-    def _read_table(self, part: Part, samples: Samples) -> None:
+    def _read_table(self, part: Part, samples: GrowingRows) -> None:
         rows = _rows(part["table"], part["version"])[part["start"] : part["stop"]]
         for number, row, size in zip(range(part["start"], part["stop"]), rows, part["sizes"]):
             if isinstance(row, Reject):
@@ -112,7 +118,7 @@ class FolderSource(CaptionedSource):
             image = reference_to(self.path, name, size)
             samples.add(_key(name) if name else f"metadata_{number:06d}", image, captions, metadata)
 
-    def _read_texts(self, part: Part, samples: Samples) -> None:
+    def _read_texts(self, part: Part, samples: GrowingRows) -> None:
         wanted = [
             _text_of(name) if 0 <= size <= MAX_CAPTION else None
             for name, size in zip(part["names"], part["text_sizes"])

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from gritmill.pipeline.sources import columnar
 from gritmill.pipeline.sources.base import Part
-from gritmill.pipeline.sources.captions import CaptionedSource, Samples, json_object
+from gritmill.pipeline.sources.captions import CaptionedSource, GrowingRows, json_object
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.files import File
 from gritmill.schemas.columns import Columns, Reject
@@ -56,7 +56,7 @@ class HuggingfaceSource(CaptionedSource):
         yield from columnar.cut(self._files(), self.part_size)
 
     def read(self, part: Part) -> Columns:
-        samples = Samples(self)
+        samples = GrowingRows(self)
         rows = columnar.read_rows(part, self.image)
         for i, (values, image) in enumerate(zip(rows.values, rows.images)):
             if isinstance(image, str):  # a path, which is of no use away from where it was written

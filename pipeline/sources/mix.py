@@ -77,8 +77,8 @@ class MixSource(Source):
     def identity(self) -> dict[str, Any]:
         return {"type": self.type, "sources": {name: one.identity() for name, one in self.sources.items()}}
 
-    def within(self) -> list[Source]:
-        return [inner for one in self.sources.values() for inner in (one, *one.within())]
+    def inner(self) -> list[Source]:
+        return [inner for one in self.sources.values() for inner in (one, *one.inner())]
 
     def problems(self) -> list[str]:
         found: list[str] = []

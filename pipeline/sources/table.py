@@ -13,7 +13,7 @@ from pydantic import Field
 
 from gritmill.pipeline.sources import columnar
 from gritmill.pipeline.sources.base import Part
-from gritmill.pipeline.sources.captions import CaptionedSource, Samples, json_object
+from gritmill.pipeline.sources.captions import CaptionedSource, GrowingRows, json_object
 from gritmill.pipeline.sources.keys import distinct_names, safe_key
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.files import File
@@ -66,7 +66,7 @@ class TableSource(CaptionedSource):
         yield from _ranges([file for file in found if file.uri.endswith(_LINES)], self.part_bytes)
 
     def read(self, part: Part) -> Columns:
-        samples = Samples(self)
+        samples = GrowingRows(self)
         rows = list(self._lines(part) if "stop" in part else self._columns(part))
         root = posixpath.dirname(part["uri"]) if self.root is None else self.root
         for row, (image, path) in zip(rows, _located(root, [row.image for row in rows])):

@@ -15,7 +15,13 @@ import pyarrow.parquet as pq
 from pydantic import field_validator
 
 from gritmill.pipeline.sources.base import Part
-from gritmill.pipeline.sources.captions import MAX_CAPTION, CaptionedSource, Samples, as_captions, json_object
+from gritmill.pipeline.sources.captions import (
+    MAX_CAPTION,
+    CaptionedSource,
+    GrowingRows,
+    as_captions,
+    json_object,
+)
 from gritmill.pipeline.sources.keys import safe_key
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.files import File
@@ -94,7 +100,7 @@ class WebdatasetSource(CaptionedSource):
                 yield part | ({} if rows is None else {"rows": rows})
 
     def read(self, part: Part) -> Columns:
-        samples = Samples(self)
+        samples = GrowingRows(self)
         shard = without_secrets(posixpath.basename(part["uri"]))
         prefix = self._prefix(part)
         found, damage = self._scan(part["uri"])

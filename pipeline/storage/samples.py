@@ -29,7 +29,7 @@ NOWHERE = Place(0, 0)
 """Of a member that a sample lacks."""
 
 
-class Sample(NamedTuple):
+class TarSample(NamedTuple):
     """Where the members of a sample lie, by extension."""
 
     stem: str
@@ -54,7 +54,7 @@ class Sample(NamedTuple):
         return next((place for name, place in self.members.items() if name in extensions), NOWHERE)
 
 
-def samples(file: BinaryIO) -> Iterator[Sample]:
+def samples(file: BinaryIO) -> Iterator[TarSample]:
     """The samples of an uncompressed tar, in order.
 
     An extension that comes again begins another sample. The file may be read elsewhere in between.
@@ -68,11 +68,11 @@ def samples(file: BinaryIO) -> Iterator[Sample]:
             continue
         if name != stem or extension in found:
             if found:
-                yield Sample(stem, found)
+                yield TarSample(stem, found)
             stem, found = name, {}
         found[extension] = Place(member.offset, member.size)
     if found:
-        yield Sample(stem, found)
+        yield TarSample(stem, found)
 
 
 def sample_name(member: str) -> tuple[str, str]:

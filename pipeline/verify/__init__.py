@@ -9,6 +9,6 @@ that stand in two splits. Nothing is unpickled, and no member is ever extracted.
 """
 
 from gritmill.pipeline.verify.check import verify
-from gritmill.pipeline.verify.findings import KINDS, Finding, Report, ShardReport, render
+from gritmill.pipeline.verify.findings import KINDS, Finding, ShardReport, VerifyReport, render
 
-__all__ = ["KINDS", "Finding", "Report", "ShardReport", "render", "verify"]
+__all__ = ["KINDS", "Finding", "ShardReport", "VerifyReport", "render", "verify"]

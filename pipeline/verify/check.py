@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 
 from gritmill.pipeline.storage.checksums import listed
-from gritmill.pipeline.verify.findings import Findings, MemberSet, Report, ShardReport
+from gritmill.pipeline.verify.findings import Findings, MemberSet, ShardReport, VerifyReport
 from gritmill.pipeline.verify.leakage import ImagesSeen, leaks, split_of
 from gritmill.pipeline.verify.locate import (
     exists,
@@ -17,7 +17,7 @@ from gritmill.pipeline.verify.locate import (
     missing_shards,
 )
 from gritmill.pipeline.verify.pool import check_all
-from gritmill.pipeline.verify.shard import Task
+from gritmill.pipeline.verify.shard import ShardCheck
 
 
 def verify(
@@ -25,7 +25,7 @@ def verify(
     jobs: int | None = None,
     limit: int = 20,
     on_shard: Callable[[ShardReport], None] | None = None,
-) -> Report:
+) -> VerifyReport:
     """Checks all shards that the paths, globs, folders or fsspec URLs stand for.
 
     Of a folder with `SHA256SUMS` the other files are compared with their checksums, too. `jobs` processes
@@ -33,15 +33,15 @@ def verify(
     each file, in order. Raises `UserError` if there are no shards.
     """
     shards = find_shards(urls)
-    tasks = [Task(shard, told and told.sha256, limit) for shard, told in listed(shards).items()]
-    report = Report(Findings(limit))
+    tasks = [ShardCheck(shard, told and told.sha256, limit) for shard, told in listed(shards).items()]
+    report = VerifyReport(Findings(limit))
     for kind, shard, message in missing_shards(shards):
         report.findings.add(kind, shard, "", message)
     for file, sha256 in chain.from_iterable(listed_files(url).items() for url in urls):
         if not exists(file):
             report.findings.add("missing_file", file, "", "not there")
         elif not is_shard(file):
-            tasks.append(Task(file, sha256, limit, is_tar=False))
+            tasks.append(ShardCheck(file, sha256, limit, is_tar=False))
     member_sets: dict[str, dict[tuple[str, ...], MemberSet]] = {}
     seen: list[tuple[str, ImagesSeen]] = []
     for task, result in zip(tasks, check_all(tasks, jobs or os.cpu_count() or 1), strict=True):
@@ -58,7 +58,7 @@ def verify(
     return report
 
 
-def _add(report: Report, result: ShardReport, task: Task) -> None:
+def _add(report: VerifyReport, result: ShardReport, task: ShardCheck) -> None:
     report.shards += task.is_tar
     report.files += not task.is_tar
     report.samples += result.samples

@@ -117,7 +117,7 @@ class ShardReport:
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """What was seen in all shards; `findings.listed` holds the first of each kind in shard order."""
 
     findings: Findings
@@ -162,7 +162,7 @@ class Report:
         return sum(count for kind, count in self.findings.counts.items() if KINDS[kind][0] == severity)
 
 
-def render(report: Report) -> str:
+def render(report: VerifyReport) -> str:
     """The report as plain text, safe to print whatever the shards held."""
     lines = []
     for kind, (severity, meaning) in KINDS.items():

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from gritmill.pipeline.verify.findings import Findings, ShardReport
-from gritmill.pipeline.verify.shard import Task, check_shard
+from gritmill.pipeline.verify.shard import ShardCheck, check_shard
 
 
-def check_all(tasks: Sequence[Task], jobs: int) -> Iterator[ShardReport]:
+def check_all(tasks: Sequence[ShardCheck], jobs: int) -> Iterator[ShardReport]:
     """What was seen in each, in order; `jobs` processes share them."""
     if jobs == 1 or len(tasks) == 1:
         yield from map(check_shard, tasks)
@@ -25,7 +25,7 @@ def check_all(tasks: Sequence[Task], jobs: int) -> Iterator[ShardReport]:
             yield _check_alone(left.popleft())
 
 
-def _in_pool(tasks: list[Task], jobs: int) -> Iterator[ShardReport]:
+def _in_pool(tasks: list[ShardCheck], jobs: int) -> Iterator[ShardReport]:
     with _pool(min(jobs, len(tasks))) as pool:
         running: deque[Future[ShardReport]] = deque()
         for task in tasks:
@@ -36,7 +36,7 @@ def _in_pool(tasks: list[Task], jobs: int) -> Iterator[ShardReport]:
             yield running.popleft().result()
 
 
-def _check_alone(task: Task) -> ShardReport:
+def _check_alone(task: ShardCheck) -> ShardReport:
     """Finds out whether it was this shard that killed the worker."""
     with _pool(1) as pool:
         try:

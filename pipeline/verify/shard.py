@@ -23,7 +23,7 @@ MAX_MEMBER_SETS = 64
 _CHUNK = 1 << 20
 
 
-class Task(NamedTuple):
+class ShardCheck(NamedTuple):
     shard: str
     sha256: str | None
     """What `SHA256SUMS` says; None if there is no such file, empty if it does not list the shard."""
@@ -32,7 +32,7 @@ class Task(NamedTuple):
     """False for a file of which nothing but the checksum is checked."""
 
 
-def check_shard(task: Task) -> ShardReport:
+def check_shard(task: ShardCheck) -> ShardReport:
     """Reads one file to its end and checks everything in it."""
     report = ShardReport(task.shard, Findings(task.limit))
 

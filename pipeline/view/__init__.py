@@ -8,8 +8,8 @@
 Nothing is written, and nothing is read before it is asked for but the headers of the tars.
 """
 
-from gritmill.pipeline.view.app import View
+from gritmill.pipeline.view.app import Viewer
 from gritmill.pipeline.view.server import Server
 from gritmill.pipeline.view.side import Side, open_side
 
-__all__ = ["Server", "Side", "View", "open_side"]
+__all__ = ["Server", "Side", "Viewer", "open_side"]

@@ -17,8 +17,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-from gritmill.pipeline.gallery import Entry, asset
-from gritmill.pipeline.view.listing import Listing, Samples
+from gritmill.pipeline.gallery import GalleryEntry, asset
+from gritmill.pipeline.view.listing import GrowingList, SampleListing
 from gritmill.pipeline.view.pairs import CHANGES, Pairs
 from gritmill.pipeline.view.search import Wanted, find_page
 from gritmill.pipeline.view.side import Side
@@ -34,7 +34,7 @@ _LOOK_ON = 0.04
 _THUMBNAILS = 512
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """Status, type and body."""
 
     status: int
@@ -42,16 +42,16 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class View:
+class Viewer:
     """One dataset, or two side by side."""
 
     def __init__(self, sides: Sequence[Side]) -> None:
         self._sides = list(sides)
-        self._images: list[Samples[Any]] = []
+        self._images: list[SampleListing[Any]] = []
         """All listings that have images; an image's number is the row's times their number, plus its own."""
         for side in self._sides:
             self._images += [side.kept, *([side.dropped] if side.dropped else [])]
-        self._lists: dict[str, Listing[Any]] = {}
+        self._lists: dict[str, GrowingList[Any]] = {}
         if len(self._sides) == 2:
             self._lists["pairs"] = Pairs(self._sides[0], self._sides[1])
         else:
@@ -61,7 +61,7 @@ class View:
         self._static = _static_files()
         self._thumbnail = lru_cache(_THUMBNAILS)(self._make_thumbnail)
 
-    def answer(self, path: str, query: str) -> Answer:
+    def answer(self, path: str, query: str) -> Response:
         """The answer to a request. Never raises for what a request or the data can hold."""
         if path in self._static:
             return self._static[path]
@@ -71,7 +71,7 @@ class View:
             if path == "/page":
                 return _json(self._page(_fields(query)))
             if image := re.fullmatch(r"/image/([0-9]{1,15})", path, re.ASCII):
-                return Answer(200, "image/jpeg", self._thumbnail(int(image[1])))
+                return Response(200, "image/jpeg", self._thumbnail(int(image[1])))
         except _BadRequest as error:
             return _plain(400, str(error))
         except LookupError:
@@ -115,15 +115,15 @@ class View:
             "complete": listing.is_complete,
         }
 
-    def _row(self, listing: Listing[Any], number: int) -> object:
+    def _row(self, listing: GrowingList[Any], number: int) -> object:
         if isinstance(listing, Pairs):
             shown = [self._shown(*place) if place[0] else None for place in listing.places(number)]
         else:
             shown = [self._shown(listing, number)]
         return {"number": number, "change": listing.label(number).change, "entries": shown}
 
-    def _shown(self, listing: Any, number: int) -> Entry:
-        entry: Entry = listing.entry(number)
+    def _shown(self, listing: Any, number: int) -> GalleryEntry:
+        entry: GalleryEntry = listing.entry(number)
         try:
             width, height = listing.size(number)
         except OSError:
@@ -170,15 +170,15 @@ def _number(text: str | None) -> float | None:
     return value
 
 
-def _json(value: object) -> Answer:
-    return Answer(200, "application/json", json.dumps(value, allow_nan=False).encode())
+def _json(value: object) -> Response:
+    return Response(200, "application/json", json.dumps(value, allow_nan=False).encode())
 
 
-def _plain(status: int, text: str) -> Answer:
-    return Answer(status, "text/plain; charset=utf-8", text.encode("utf-8", "replace"))
+def _plain(status: int, text: str) -> Response:
+    return Response(status, "text/plain; charset=utf-8", text.encode("utf-8", "replace"))
 
 
-def _static_files() -> dict[str, Answer]:
+def _static_files() -> dict[str, Response]:
     own = files("gritmill.pipeline.view")
     texts = {
         "/": ("text/html", own.joinpath("page.html").read_text("utf-8")),
@@ -189,7 +189,7 @@ def _static_files() -> dict[str, Answer]:
         "/favicon.ico": ("image/svg+xml", _ICON),
     }
     return {
-        path: Answer(200, f"{kind}; charset=utf-8", text.encode()) for path, (kind, text) in texts.items()
+        path: Response(200, f"{kind}; charset=utf-8", text.encode()) for path, (kind, text) in texts.items()
     }
 
 

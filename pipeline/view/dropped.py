@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from gritmill.pipeline.engine.inputs import load_columns
 from gritmill.pipeline.engine.plan import Layout, columns_before
 from gritmill.pipeline.engine.results import SUFFIX, read_columns
-from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.gallery import GalleryEntry
 from gritmill.pipeline.gallery.from_record import COLUMNS, from_dropped
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.view.listing import Label, Samples
+from gritmill.pipeline.view.listing import Label, SampleListing
 from gritmill.pipeline.view.records import measured_size
 from gritmill.schemas.columns import Columns
 
@@ -30,7 +30,7 @@ class DroppedRow(NamedTuple):
     threshold: str
 
 
-class DroppedSamples(Samples[DroppedRow]):
+class DroppedSamples(SampleListing[DroppedRow]):
     """Everything that was rejected or failed, by part and step."""
 
     def __init__(self, plan: Layout, work: Store) -> None:
@@ -53,7 +53,7 @@ class DroppedSamples(Samples[DroppedRow]):
         row = self.rows[number]
         return Label(stage=self._steps[row.step].name, reason=row.reason)
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> GalleryEntry:
         row = self.rows[number]
         stage = self._steps[row.step].name
         return from_dropped(self._sample(row), None, stage, row.reason, row.value, row.threshold)

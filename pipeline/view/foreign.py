@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from gritmill.pipeline import convert
 from gritmill.pipeline.convert import Losses, Sample
-from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.gallery import GalleryEntry
 from gritmill.pipeline.sources.images import StoredImage
-from gritmill.pipeline.view.listing import Samples
+from gritmill.pipeline.view.listing import SampleListing
 from gritmill.pipeline.view.records import entry_of, measured_size, told_size
 
 
-class ForeignSamples(Samples[Sample]):
+class ForeignSamples(SampleListing[Sample]):
     """Such files have no index: records are kept once they have been read, images are not."""
 
     def __init__(self, path: str, images: str | None = None) -> None:
@@ -30,7 +30,7 @@ class ForeignSamples(Samples[Sample]):
     def find(self) -> Iterator[Sample | None]:
         yield from convert.read(self._path, self._format, self._losses, self._images)
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> GalleryEntry:
         record = self.rows[number].record
         return entry_of(record["key"], record)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.gallery import GalleryEntry
 
 Row = TypeVar("Row")
 
@@ -24,7 +24,7 @@ class Label(NamedTuple):
     change: str = ""
 
 
-class Listing(ABC, Generic[Row]):
+class GrowingList(ABC, Generic[Row]):
     """A list that grows: opening a dataset of a thousand tars reads none but those that are looked at.
 
     `rows` only ever grows at its end, so that a row's number stays its name. Several threads may ask.
@@ -50,7 +50,7 @@ class Listing(ABC, Generic[Row]):
         """What row `number` can be chosen by without being read."""
 
     @abstractmethod
-    def entries(self, number: int) -> list[Entry | None]:
+    def entries(self, number: int) -> list[GalleryEntry | None]:
         """What row `number` shows, side by side; None for a side that has no such sample."""
 
     def grow(self, seconds: float, rows: int | None = None) -> None:
@@ -70,7 +70,7 @@ class Listing(ABC, Generic[Row]):
                     return
 
 
-class Samples(Listing[Row]):
+class SampleListing(GrowingList[Row]):
     """A listing of single samples, with their images."""
 
     @property
@@ -79,7 +79,7 @@ class Samples(Listing[Row]):
         return []
 
     @abstractmethod
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> GalleryEntry:
         """A sample without its image; one that cannot be read says why."""
 
     @abstractmethod
@@ -93,11 +93,11 @@ class Samples(Listing[Row]):
     def label(self, number: int) -> Label:
         return Label()
 
-    def entries(self, number: int) -> list[Entry | None]:
+    def entries(self, number: int) -> list[GalleryEntry | None]:
         return [self.entry(number)]
 
 
-def unreadable(key: str, reason: str, value: str) -> Entry:
+def unreadable(key: str, reason: str, value: str) -> GalleryEntry:
     """Stands for a sample whose record cannot be shown."""
     return {
         "key": key,

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gritmill.pipeline.gallery import Entry
-from gritmill.pipeline.view.listing import Label, Listing, Samples
+from gritmill.pipeline.gallery import GalleryEntry
+from gritmill.pipeline.view.listing import GrowingList, Label, SampleListing
 from gritmill.pipeline.view.side import Side
 
 LEFT, RIGHT, CHANGED, SAME = "left", "right", "changed", "same"
@@ -40,7 +40,7 @@ class _Facts(NamedTuple):
     digest: bytes
 
 
-class Pairs(Listing[Pair]):
+class Pairs(GrowingList[Pair]):
     """Samples in the left one's order, then those that only the right one has.
 
     Where the datasets have not one key in common, samples of an image are paired in their order.
@@ -76,13 +76,13 @@ class Pairs(Listing[Pair]):
                 return side.dropped.label(row)._replace(change=pair.change)
         return Label(change=pair.change)
 
-    def entries(self, number: int) -> list[Entry | None]:
+    def entries(self, number: int) -> list[GalleryEntry | None]:
         return [listing.entry(row) if listing else None for listing, row in self.places(number)]
 
-    def places(self, number: int) -> list[tuple[Samples[Any] | None, int]]:
+    def places(self, number: int) -> list[tuple[SampleListing[Any] | None, int]]:
         """For each side the listing and the row there that a pair shows, no listing for nothing."""
         pair = self.rows[number]
-        found: list[tuple[Samples[Any] | None, int]] = []
+        found: list[tuple[SampleListing[Any] | None, int]] = []
         for side, kept, dropped in zip(self.sides, (pair.left, pair.right), pair[3:]):
             if kept is not None:
                 found.append((side.kept, kept))
@@ -123,7 +123,7 @@ def _numbered(facts: list[_Facts]) -> list[str]:
     return names
 
 
-def _facts(entry: Entry) -> _Facts:
+def _facts(entry: GalleryEntry) -> _Facts:
     """Scores are left out: another model's are other numbers for the same boxes."""
     boxes = [
         [phrase["start"], phrase["end"], sorted(box["box"] for box in phrase["boxes"])]

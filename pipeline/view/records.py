@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from gritmill.pipeline.gallery import BoxView, Entry, PhraseView, TurnView
+from gritmill.pipeline.gallery import BoxView, GalleryEntry, PhraseView, TurnView
 from gritmill.pipeline.gallery.from_record import from_record
 from gritmill.pipeline.view.listing import unreadable
 from gritmill.schemas.images import open_header, oriented_size
@@ -15,7 +15,7 @@ MAX_SIDE = 1_000_000
 _WRONG = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
-def entry_of(key: str, record: dict[str, Any]) -> Entry:
+def entry_of(key: str, record: dict[str, Any]) -> GalleryEntry:
     """A record, ours or foreign, which may lack fields, as an entry without image.
 
     Boxes that belong to no words of the caption (`annotations`) come last, one phrase a label.
@@ -68,7 +68,7 @@ def _labelled(annotations: list[Any]) -> list[PhraseView]:
     return list(found.values())
 
 
-def _check(entry: Entry) -> None:
+def _check(entry: GalleryEntry) -> None:
     """Raises `ValueError` or `TypeError` for what a page could not draw."""
     if not isinstance(entry["key"], str) or not isinstance(entry["caption"], str):
         raise TypeError("key and caption must be texts")

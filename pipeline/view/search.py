@@ -3,8 +3,8 @@
 import time
 from typing import Any, NamedTuple
 
-from gritmill.pipeline.gallery import BoxView, Entry, PhraseView
-from gritmill.pipeline.view.listing import Label, Listing
+from gritmill.pipeline.gallery import BoxView, GalleryEntry, PhraseView
+from gritmill.pipeline.view.listing import GrowingList, Label
 
 SECONDS = 0.06
 """How long one request looks; a filter that lets little through goes on with the next request."""
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
         """Whether samples must be read to judge them."""
         return bool(self.text) or self.low is not None or self.high is not None
 
-    def matches(self, entry: Entry) -> bool:
+    def matches(self, entry: GalleryEntry) -> bool:
         text = self.text.casefold()
         boxes = [(phrase, box) for phrase in entry["phrases"] for box in phrase["boxes"]]
         if self.low is None and self.high is None:
@@ -54,7 +54,7 @@ class Wanted(NamedTuple):
         return (self.low is None or score >= self.low) and (self.high is None or score <= self.high)
 
 
-def _words(entry: Entry, phrase: PhraseView, box: BoxView) -> str:
+def _words(entry: GalleryEntry, phrase: PhraseView, box: BoxView) -> str:
     return f"{entry['caption'][phrase['start'] : phrase['end']]}\n{box['phrase']}".casefold()
 
 
@@ -68,7 +68,9 @@ class Page(NamedTuple):
     """The last row before them; None at the beginning."""
 
 
-def find_page(listing: Listing[Any], wanted: Wanted, start: int, count: int, backwards: bool = False) -> Page:
+def find_page(
+    listing: GrowingList[Any], wanted: Wanted, start: int, count: int, backwards: bool = False
+) -> Page:
     """At most `count` rows from `start` on (or before it, if `backwards`), in the order of the listing.
 
     Fewer where the end is reached or the time is over; then `next` (or `previous`) says where to go on.
@@ -98,5 +100,5 @@ def find_page(listing: Listing[Any], wanted: Wanted, start: int, count: int, bac
     return Page(found, None if is_end else at, start - 1 if start > 0 else None)
 
 
-def _reads_well(listing: Listing[Any], wanted: Wanted, number: int) -> bool:
+def _reads_well(listing: GrowingList[Any], wanted: Wanted, number: int) -> bool:
     return any(wanted.matches(entry) for entry in listing.entries(number) if entry)

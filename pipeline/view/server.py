@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from gritmill.pipeline.engine.terminal import print_exception
-from gritmill.pipeline.view.app import Answer, View
+from gritmill.pipeline.view.app import Response, Viewer
 from gritmill.schemas.errors import UserError
 
 _HEADERS = {
@@ -34,7 +34,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, view: View, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, view: Viewer, host: str = "127.0.0.1", port: int = 0) -> None:
         self.view = view
         self.host = host
         try:
@@ -90,10 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1 or not self.server.is_ours(hosts[0]):
-            self._send(Answer(403, "text/plain; charset=utf-8", b"this host name is not served here"))
+            self._send(Response(403, "text/plain; charset=utf-8", b"this host name is not served here"))
         elif "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # a body would be taken for the next request
-            self._send(Answer(400, "text/plain; charset=utf-8", b"a request with a body"))
+            self._send(Response(400, "text/plain; charset=utf-8", b"a request with a body"))
         else:
             try:
                 path, query = urlsplit(self.path)[2:4]
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.type)
         self.send_header("Content-Length", str(len(answer.body)))

@@ -5,13 +5,13 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gritmill.pipeline.gallery import Entry
+from gritmill.pipeline.gallery import GalleryEntry
 from gritmill.pipeline.sources.captions import MAX_CAPTION
 from gritmill.pipeline.sources.images import MAX_BYTES
 from gritmill.pipeline.storage import files
 from gritmill.pipeline.storage.samples import NOWHERE, Place, samples
 from gritmill.pipeline.storage.tars import BrokenArchive
-from gritmill.pipeline.view.listing import Samples, unreadable
+from gritmill.pipeline.view.listing import SampleListing, unreadable
 from gritmill.pipeline.view.records import entry_of, measured_size, told_size
 from gritmill.schemas.errors import UserError
 
@@ -29,7 +29,7 @@ class ShardRow(NamedTuple):
     caption: Place
 
 
-class ShardSamples(Samples[ShardRow]):
+class ShardSamples(SampleListing[ShardRow]):
     """Webdatasets: an image, a `.json`, a `.txt`, of which a sample may have any."""
 
     def __init__(self, shards: Sequence[str]) -> None:
@@ -53,7 +53,7 @@ class ShardSamples(Samples[ShardRow]):
             except (BrokenArchive, UserError, OSError) as error:
                 self._damage.append(f"{posixpath.basename(shard)}: {error}")
 
-    def entry(self, number: int) -> Entry:
+    def entry(self, number: int) -> GalleryEntry:
         row = self.rows[number]
         try:
             record = self._record(row)

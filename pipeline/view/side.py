@@ -11,7 +11,7 @@ from gritmill.pipeline.storage.store import Store
 from gritmill.pipeline.verify.locate import find_shards
 from gritmill.pipeline.view.dropped import DroppedSamples
 from gritmill.pipeline.view.foreign import ForeignSamples
-from gritmill.pipeline.view.listing import Samples
+from gritmill.pipeline.view.listing import SampleListing
 from gritmill.pipeline.view.shards import ShardSamples
 from gritmill.schemas.errors import UserError
 
@@ -24,8 +24,8 @@ class Side:
     """One dataset: what is in it and, if its run is known, what is not."""
 
     name: str
-    kept: Samples[Any]
-    dropped: Samples[Any] | None = None
+    kept: SampleListing[Any]
+    dropped: SampleListing[Any] | None = None
     own_notes: list[str] = field(default_factory=list)
 
     @property
@@ -52,7 +52,7 @@ def _is_run(name: str) -> bool:
     return is_recipe or files.stat(f"{name.rstrip('/')}/{RECORDED}") is not None
 
 
-def _samples(name: str, images: str | None) -> Samples[Any]:
+def _samples(name: str, images: str | None) -> SampleListing[Any]:
     try:
         return ShardSamples(find_shards([name]))
     except UserError:

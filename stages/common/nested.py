@@ -1,7 +1,7 @@
 """Stages among the options of another stage: a second grounder in `verify_boxes`, the members of an ensemble.
 
     agreement: NestedGrounder | None = None   # in a recipe: agreement: {grounder: onnx, model: x.onnx}
-                                              # or: agreement: {"my_package.my_module:Mine": {floor: 0.3}}
+                                              # or: agreement: {"my_package.my_module:Mine": {batch_size: 8}}
 
 The stage that has them runs them itself: it calls their `setup` and `process`, and holds the CPU cores and
 GPUs that they run on.
@@ -28,7 +28,7 @@ class Host(Stage):
 
     @model_validator(mode="after")
     def _shares(self) -> "Host":
-        inner = self.within()
+        inner = self.inner()
         for stage in inner:
             stage.cpus = self.cpus
         if "gpus" not in self.model_fields_set and inner:
@@ -43,8 +43,8 @@ class Host(Stage):
             for name, version in stage.revision().items()
         }
 
-    def loads(self) -> list[Weights]:
-        return [weights for stage in self._own() for weights in stage.loads()]
+    def needed_weights(self) -> list[Weights]:
+        return [weights for stage in self._own() for weights in stage.needed_weights()]
 
     def setup(self) -> None:
         for stage in self._own():
@@ -52,8 +52,8 @@ class Host(Stage):
 
     def _own(self) -> list[Stage]:
         """Those directly among its options; those within them are theirs to set up."""
-        inner = self.within()
-        deeper = {id(stage) for one in inner for stage in one.within()}
+        inner = self.inner()
+        deeper = {id(stage) for one in inner for stage in one.inner()}
         return [stage for stage in inner if id(stage) not in deeper]
 
 
@@ -67,14 +67,14 @@ class ReadsWithin:
     def __get__(self, stage: Stage | None, owner: type) -> tuple[str, ...]:
         if stage is None:
             return self.columns
-        inner = [column for one in stage.within() for column in one.reads]
+        inner = [column for one in stage.inner() for column in one.reads]
         return tuple(dict.fromkeys((*self.columns, *inner)))
 
 
 def _built(options: Any, class_of: Callable[[Any], type[Stage]]) -> Any:
     if not isinstance(options, dict):
         return options
-    if placed := sorted(Stage.inert & options.keys()):
+    if placed := sorted(Stage.run_options & options.keys()):
         raise ValueError(f"{', '.join(placed)}: say so of the whole stage, which runs it")
     try:
         cls = class_of(options)
@@ -84,7 +84,7 @@ def _built(options: Any, class_of: Callable[[Any], type[Stage]]) -> Any:
 
 
 def _dumped(stage: Stage) -> dict[str, Any]:
-    return stage.model_dump(mode="json", exclude=set(stage.inert))
+    return stage.model_dump(mode="json", exclude=set(stage.run_options))
 
 
 def _grounder(options: Any) -> Any:
@@ -115,7 +115,7 @@ def _similarity(options: Any) -> Any:
 
 NestedGrounder = Annotated[Ground, BeforeValidator(_grounder), PlainSerializer(_dumped_grounder)]
 """Any grounder: `{grounder: onnx, model: yolox_nano.onnx}`, as `ground` takes it, or one that is not ours,
-`{"my_package.my_module:Mine": {floor: 0.3}}`, as a recipe names such stages."""
+`{"my_package.my_module:Mine": {score_threshold: 0.3}}`, as a recipe names such stages."""
 
 NestedSimilarity = Annotated[RegionSimilarity, BeforeValidator(_similarity), PlainSerializer(_dumped)]
 """A model like CLIP: `{model: openai/clip-vit-base-patch32}`."""

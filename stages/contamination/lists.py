@@ -30,7 +30,7 @@ _ENDING = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|tiff?)$", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-f]{32}")
 
 
-class Entry(NamedTuple):
+class EvaluationEntry(NamedTuple):
     """An evaluation image, by id, by hash or by both, or a text.
 
     >>> Entry("refcoco/val", "COCO_train2014_000000581857.jpg", "000000581857", None, "")
@@ -71,7 +71,7 @@ def is_coco(name: str) -> bool:
     return bool(_COCO.fullmatch(_ENDING.sub("", re.split(r"[\\/]", name)[-1])))
 
 
-def dumps(entries: Iterable[Entry]) -> bytes:
+def dumps(entries: Iterable[EvaluationEntry]) -> bytes:
     """The file of a list."""
     lines = [json.dumps(_HEADER)]
     for entry in entries:
@@ -94,7 +94,7 @@ def read(uri: str) -> bytes:
     return data
 
 
-def loads(data: bytes, uri: str) -> list[Entry]:
+def loads(data: bytes, uri: str) -> list[EvaluationEntry]:
     """The entries of a list. Raises `UserError`, which names the line, for what is none."""
     lines = list(_lines(data, uri))
     if not lines or lines[0][1].get("evaluation_list") != _HEADER["evaluation_list"]:
@@ -129,7 +129,7 @@ def _lines(data: bytes, uri: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, fields
 
 
-def _entry(fields: dict[str, Any], place: str) -> Entry:
+def _entry(fields: dict[str, Any], place: str) -> EvaluationEntry:
     words = {name: fields.get(name, "") for name in ("set", "image", "id", "hash", "text")}
     for name, value in words.items():
         if not isinstance(value, str):
@@ -138,4 +138,4 @@ def _entry(fields: dict[str, Any], place: str) -> Entry:
         raise UserError(f"{place} has none of id, hash and text, and guards nothing. Give one of them.")
     if words["hash"] and not _HEX.fullmatch(words["hash"]):
         raise UserError(f"{place}: hash {words['hash']!r} is not 32 digits of 0-9a-f.")
-    return Entry(**words | {"hash": bytes.fromhex(words["hash"]) or None})
+    return EvaluationEntry(**words | {"hash": bytes.fromhex(words["hash"]) or None})

@@ -11,14 +11,14 @@ from pydantic import Field, PrivateAttr
 from gritmill.schemas.columns import Columns, Reject
 from gritmill.schemas.errors import UserError
 from gritmill.stages.contamination import lists
-from gritmill.stages.contamination.lists import Entry
+from gritmill.stages.contamination.lists import EvaluationEntry
 from gritmill.stages.contamination.ngrams import Ngrams
 from gritmill.stages.dedup import perceptual
 from gritmill.stages.dedup.perceptual import MAX_RADIUS, RADIUS, Hashes
 from gritmill.stages.filters.base import Filter
 
 
-class Match(NamedTuple):
+class ListMatch(NamedTuple):
     """What of an evaluation list a sample is too near to.
 
     >>> Match("image", "COCO_val2014_000000000042.jpg of pope", "3 bits differ")
@@ -42,7 +42,7 @@ class Contamination(Filter):
     """
 
     reads = ("image_id", "image", "caption", "captions")
-    writes = {"evaluation_match": Match}
+    writes = {"evaluation_match": ListMatch}
 
     batch_size: int = Field(default=128, ge=1)
     against: list[str] = []
@@ -94,7 +94,7 @@ class Contamination(Filter):
             found["evaluation_match"] = [match and self._reject(match) for match in found["evaluation_match"]]
         return found
 
-    def _reject(self, match: Match) -> Reject:
+    def _reject(self, match: ListMatch) -> Reject:
         threshold = {"id": None, "image": self.radius, "text": self.ngram}[match.by]
         return Reject(f"evaluation_{match.by}", f"{match.entry}: {match.found}", threshold)
 
@@ -102,9 +102,9 @@ class Contamination(Filter):
 class _Guard:
     """The lists, made ready to be asked: ids and runs of words in tables, hashes in an array."""
 
-    def __init__(self, entries: list[Entry], radius: int | None, ngram: int | None) -> None:
+    def __init__(self, entries: list[EvaluationEntry], radius: int | None, ngram: int | None) -> None:
         self.radius = radius
-        self.by_id: dict[str, Entry] = {}
+        self.by_id: dict[str, EvaluationEntry] = {}
         for entry in entries:
             if entry.id:
                 self.by_id.setdefault(lists.identity(entry.id), entry)
@@ -113,7 +113,7 @@ class _Guard:
         self.texts = [entry for entry in entries if entry.text] if ngram is not None else []
         self.ngrams = Ngrams((entry.text for entry in self.texts), ngram or 0)
 
-    def matches(self, batch: Columns) -> list[Match | None]:
+    def matches(self, batch: Columns) -> list[ListMatch | None]:
         """Of each row the surest: the id before the image before the text."""
         found = [self._by_id(image_id) for image_id in batch["image_id"]]
         if self.images:
@@ -125,11 +125,11 @@ class _Guard:
             ]
         return found
 
-    def _by_id(self, image_id: str) -> Match | None:
+    def _by_id(self, image_id: str) -> ListMatch | None:
         entry = self.by_id.get(lists.identity(image_id)) if self.by_id else None
-        return entry and Match("id", entry.name, f"image id {image_id}")
+        return entry and ListMatch("id", entry.name, f"image id {image_id}")
 
-    def _find_near(self, images: list[Any], found: list[Match | None]) -> None:
+    def _find_near(self, images: list[Any], found: list[ListMatch | None]) -> None:
         rows, hashes = [], []
         for row, image in enumerate(images):
             if found[row] is None and (hashed := perceptual.perceptual_hash(image.read())) is not None:
@@ -141,7 +141,7 @@ class _Guard:
             for i, bits, j in self._near(queries):
                 best[i] = min(best.get(i, (bits, j, how)), (bits, j, how))
         for i, (bits, j, how) in best.items():
-            found[rows[i]] = Match("image", self.images[j].name, f"{bits} bits differ{how}")
+            found[rows[i]] = ListMatch("image", self.images[j].name, f"{bits} bits differ{how}")
 
     def _near(self, queries: Hashes) -> list[tuple[int, int, int]]:
         assert self.radius is not None
@@ -151,10 +151,10 @@ class _Guard:
             pairs += zip(i.tolist(), bits.tolist(), j.tolist(), strict=True)
         return pairs
 
-    def _by_text(self, captions: list[str | None]) -> Match | None:
+    def _by_text(self, captions: list[str | None]) -> ListMatch | None:
         for caption in captions:
             if caption and (shared := self.ngrams.shared(caption)):
-                return Match("text", self.texts[shared[0]].name, f"shares {shared[1]!r}")
+                return ListMatch("text", self.texts[shared[0]].name, f"shares {shared[1]!r}")
         return None
 
 
@@ -162,7 +162,7 @@ def _title(uri: str) -> str:
     return PurePosixPath(uri.replace("\\", "/")).name
 
 
-def _load(uri: str) -> tuple[str, list[Entry]]:
+def _load(uri: str) -> tuple[str, list[EvaluationEntry]]:
     """A list's digest and entries."""
     data = lists.read(uri)
     return hashlib.sha256(data).hexdigest()[:16], _parsed(data, uri)

@@ -130,7 +130,7 @@ class EmbeddingImages(DeduplicateImages):
     measures = "image_cosine"
     packages = {"torch": "grounders", "transformers": "grounders", "faiss": "dedup"}
 
-    inert: ClassVar = Deduplicate.inert | {"images_at_once", "device"}
+    run_options: ClassVar = Deduplicate.run_options | {"images_at_once", "device"}
 
     gpus: float | None = Field(default=None, ge=0)
     """GPUs that a worker of this stage holds; null takes one if the machine has any."""
@@ -158,7 +158,7 @@ class EmbeddingImages(DeduplicateImages):
     def revision(self) -> dict[str, str]:
         return local_models.revision_of(self.model, self.model_revision) | embeddings.versions()
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
 
     @property

@@ -91,7 +91,7 @@ class ImageScore(Filter):
             digest = ""
         return {"model": digest, **onnx_files.versions("onnxruntime", "pillow")}
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         if self.is_onnx:
             return [self._file.weights()]
         return [checkpoints.weights(self.model, self.model_revision)]

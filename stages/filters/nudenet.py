@@ -84,7 +84,7 @@ class NudeNet(Filter):
     def revision(self) -> dict[str, str]:
         return versions("nudenet", "onnxruntime", "pillow")
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [Weights("nudenet", "package", versions("nudenet").get("nudenet", ""))]
 
     def setup(self) -> None:

@@ -47,7 +47,7 @@ class TextArea(Filter):
     def revision(self) -> dict[str, str]:
         return versions("rapidocr", "opencv-python-headless", "onnxruntime", "pillow")
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [Weights("rapidocr", "package", versions("rapidocr").get("rapidocr", ""))]
 
     def setup(self) -> None:

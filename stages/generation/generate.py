@@ -48,8 +48,8 @@ class Generate(Stage):
 
     reads: ClassVar[tuple[str, ...]] = ("key", "context", "image")
     writes: ClassVar[dict[str, Any]] = {"reply": Reply}
-    solo: ClassVar[bool] = True
-    inert: ClassVar[frozenset[str]] = Stage.inert | {"replies"}
+    one_worker: ClassVar[bool] = True
+    run_options: ClassVar[frozenset[str]] = Stage.run_options | {"replies"}
 
     batch_size: int = Field(default=2000, ge=1)
 

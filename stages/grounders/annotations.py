@@ -32,7 +32,7 @@ class AnnotationGrounder(LabelGrounder):
         return [
             GroundedBox(match.span, labelled.box, match.weight, "annotations", match.span.of(caption))
             for match in matches(caption, chunks, parse, boxes, self.ambiguous)
-            if match.weight >= self.floor
+            if match.weight >= self.score_threshold
             for labelled in match.boxes
         ]
 

@@ -19,6 +19,6 @@ class Ground(Stage):
 
     grounder: str
     """Where the boxes come from."""
-    floor: float = Field(default=0.05, ge=0, le=1)
+    score_threshold: float = Field(default=0.05, ge=0, le=1)
     """Raw scores below this are not kept at all. Low on purpose: another threshold in `select_boxes`
     then never needs detection again."""

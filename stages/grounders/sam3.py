@@ -10,7 +10,7 @@ from gritmill.schemas.weights import Weights
 from gritmill.stages.common import local_models
 from gritmill.stages.common.local_models import Device, Precision
 from gritmill.stages.grounders.common.detecting import DetectorGrounder
-from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.detector import Detections, Detector, DetectorInput
 from gritmill.stages.segmenters.canvas import Canvas
 from gritmill.stages.segmenters.transformers import canvas_of
 
@@ -53,7 +53,7 @@ class Sam3Grounder(DetectorGrounder):
     def revision(self) -> dict[str, str]:
         return local_models.revision_of(self.model, self.model_revision)
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def _load(self) -> tuple[Detector, str]:
@@ -95,7 +95,7 @@ class Sam3Detector(Detector):
 
         return torch.from_numpy(self.image_processor.pixels(image))
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         import torch
 
         limit = self.model.config.text_config.max_position_embeddings
@@ -110,7 +110,7 @@ class Sam3Detector(Detector):
         scores = (output.pred_logits.float().sigmoid() * is_there).cpu()
         x1, y1, x2, y2 = output.pred_boxes.float().cpu().unbind(-1)
         centers = torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], dim=-1)
-        return [Answer(one[:, None], boxes) for one, boxes in zip(scores, centers, strict=True)]
+        return [Detections(one[:, None], boxes) for one, boxes in zip(scores, centers, strict=True)]
 
     def _features(self, pixels: "Sequence[Tensor]") -> Any:
         """What the image encoder makes of each; kept of the call before, for its other phrases."""

@@ -33,7 +33,7 @@ SCRIPT_SHARE = 0.5
 ENDS = tuple(".!?…。！？\"'”’)]*|`")
 
 
-class Finding(NamedTuple):
+class ReplyFault(NamedTuple):
     """One thing that is wrong.
 
     >>> Finding("mention", "bounding boxes", 'The reply speaks of "bounding boxes". ...')
@@ -80,25 +80,25 @@ def problems(
 
 def findings(
     text: str, context: str, format: Format, rules: Rules, task: str | None = None
-) -> Iterator[Finding]:
+) -> Iterator[ReplyFault]:
     """What is wrong with a reply, gravest first; nothing more about one that is no answer at all."""
     if not any(map(str.isalnum, text)):
-        yield Finding("empty", "", "The reply is empty. Write what was asked for.")
+        yield ReplyFault("empty", "", "The reply is empty. Write what was asked for.")
         return
     try:
         text = answer_of(text)
     except ValueError as error:
-        yield Finding("bad_format", str(error), "The reply has no answer in it. Think less, then answer.")
+        yield ReplyFault("bad_format", str(error), "The reply has no answer in it. Think less, then answer.")
         return
     if rules.max_characters is not None and len(text) > rules.max_characters:
-        yield Finding("too_long", str(len(text)), "The reply is far too long. Write a much shorter one.")
+        yield ReplyFault("too_long", str(len(text)), "The reply is far too long. Write a much shorter one.")
         return
     try:
         exchanges = formats.exchanges(text, format)
     except ValueError as error:
         # A model that declines seldom does so in the format.
         yield from _refusals([text])
-        yield Finding(
+        yield ReplyFault(
             "bad_format", str(error), f"The reply does not have the format of the examples: {error}."
         )
         return
@@ -116,15 +116,15 @@ def findings(
         yield from _language(said)
     if rules.unsupported == "reject" and (found := objects.unsupported(exchanges, told)):
         listed = ", ".join(found)
-        yield Finding(
+        yield ReplyFault(
             "unsupported", listed, f"Nothing says that there is any {listed}. Leave out what is not told."
         )
 
 
-def _refusals(texts: list[str]) -> Iterator[Finding]:
+def _refusals(texts: list[str]) -> Iterator[ReplyFault]:
     for text in texts:
         if phrase := phrases.phrases("replies/refusals").in_(phrases.unquoted(text)):
-            yield Finding(
+            yield ReplyFault(
                 "refusal",
                 phrase,
                 f'The reply declines or apologises ("{phrase}"). Write the answer, and leave out what you '
@@ -133,19 +133,19 @@ def _refusals(texts: list[str]) -> Iterator[Finding]:
             return
 
 
-def _cut_off(answer: str) -> Iterator[Finding]:
+def _cut_off(answer: str) -> Iterator[ReplyFault]:
     """A long answer that stops without a mark; items of a list need none."""
     last = answer.splitlines()[-1].strip()
     is_item = last.startswith(("-", "*", "•")) or last[:1].isdigit()
     if len(phrases.words(answer)) >= LONG_SENTENCE * 2 and not is_item and not last.endswith(ENDS):
-        yield Finding(
+        yield ReplyFault(
             "truncated", last[-40:], "The reply stops in the middle of a sentence. Finish it, or be shorter."
         )
 
 
 def _echoes(
-    text: str, answers: list[str], context: str, told: contexts.Context, task: str | None
-) -> Iterator[Finding]:
+    text: str, answers: list[str], context: str, told: contexts.ContextFacts, task: str | None
+) -> Iterator[ReplyFault]:
     lines = {line.strip() for line in text.splitlines()}
     copied = next(
         (line for line in context.splitlines() if contexts.read(line).regions and line in lines), None
@@ -158,12 +158,12 @@ def _echoes(
         if len(said) > 1 and captions.issuperset(said):
             copied = " ".join(said[0])
     if copied is not None:
-        yield Finding(
+        yield ReplyFault(
             "echo", copied, f'The reply copies what you were given ("{copied}"). Write your own text.'
         )
 
 
-def _repetitions(exchanges: list[Exchange]) -> Iterator[Finding]:
+def _repetitions(exchanges: list[Exchange]) -> Iterator[ReplyFault]:
     said = [(phrases.words(exchange.question), phrases.words(exchange.answer)) for exchange in exchanges]
     asked = Counter(tuple(question) for question, _ in said if question)
     answered = Counter(tuple(answer) for _, answer in said if len(answer) >= LONG_ANSWER)
@@ -177,13 +177,13 @@ def _repetitions(exchanges: list[Exchange]) -> Iterator[Finding]:
     for counted in (asked, answered, long):
         again = next((" ".join(words) for words, count in counted.items() if count > 1), None)
         if again is not None:
-            yield Finding("repeated", again, f'The reply says "{again}" more than once. Say it once.')
+            yield ReplyFault("repeated", again, f'The reply says "{again}" more than once. Say it once.')
             return
 
 
-def _mentions(said: str, told: contexts.Context) -> Iterator[Finding]:
+def _mentions(said: str, told: contexts.ContextFacts) -> Iterator[ReplyFault]:
     for phrase in phrases.unexcused("replies/source_mentions", said, "\n".join(told.captions)):
-        yield Finding(
+        yield ReplyFault(
             "mention",
             phrase,
             f'The reply speaks of "{phrase}". Say what is in the image, not how you know it.',
@@ -191,31 +191,33 @@ def _mentions(said: str, told: contexts.Context) -> Iterator[Finding]:
         return
 
 
-def _boxes(text: str, told: contexts.Context, rules: Rules) -> Iterator[Finding]:
+def _boxes(text: str, told: contexts.ContextFacts, rules: Rules) -> Iterator[ReplyFault]:
     written = regions.mentions(text)
     if rules.boxes == "none" and written:
-        yield Finding(
+        yield ReplyFault(
             "box", written[0], f"The reply has coordinates, {written[0]}. Say in words where things are."
         )
     elif rules.boxes == "known":
         try:
             list(regions.split(text, told.regions))
         except regions.UnknownBox as box:
-            yield Finding(
+            yield ReplyFault(
                 "unknown_box", str(box), f"There is no box {box} among those given. Use only those."
             )
 
 
-def _language(said: str) -> Iterator[Finding]:
+def _language(said: str) -> Iterator[ReplyFault]:
     share = script_share(said, "latin")
     if share < SCRIPT_SHARE and sum(map(str.isalpha, said)) >= ENGLISH_FROM:
-        yield Finding("language", f"{share:.2f} Latin letters", "The reply is not in English. Write English.")
+        yield ReplyFault(
+            "language", f"{share:.2f} Latin letters", "The reply is not in English. Write English."
+        )
         return
     found = phrases.words(said)
     if len(found) >= ENGLISH_FROM:
         share = sum(word in _english() for word in found) / len(found)
         if share < ENGLISH_SHARE:
-            yield Finding(
+            yield ReplyFault(
                 "language", f"{share:.2f} English words", "The reply is not in English. Write English."
             )
 

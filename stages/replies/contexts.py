@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.expressions import in_line
-from gritmill.schemas.replies import Region
+from gritmill.schemas.replies import ToldRegion
 
 _ROUND = str.maketrans("<>[]", "()()")
 _FENCES = re.compile(r"([=#`~])\1+")
@@ -26,15 +26,15 @@ _NUMBER = r"(-?[0-9]{1,4}(?:\.[0-9]{1,12})?)"
 _LINE = re.compile(rf"(.+): \[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\]")
 
 
-class Context(NamedTuple):
+class ContextFacts(NamedTuple):
     """What a context says."""
 
     captions: list[str]
-    regions: list[Region]
+    regions: list[ToldRegion]
     """Their boxes as they are written, with three decimals."""
 
 
-def write(captions: Iterable[str], regions: Iterable[Region]) -> str:
+def write(captions: Iterable[str], regions: Iterable[ToldRegion]) -> str:
     """Captions, one a line, then an empty line and the boxes, if there are any.
 
     Captions are `defused`, and those of the same words written once. Numbers have three decimals.
@@ -44,17 +44,17 @@ def write(captions: Iterable[str], regions: Iterable[Region]) -> str:
     return "\n".join([*lines, "", *boxes] if boxes else lines)
 
 
-def read(context: str) -> Context:
+def read(context: str) -> ContextFacts:
     """What `write` wrote; lines of another form count as captions."""
     captions: list[str] = []
-    regions: list[Region] = []
+    regions: list[ToldRegion] = []
     for line in context.splitlines():
         if found := _LINE.fullmatch(line):
             x1, y1, x2, y2 = map(float, found.groups()[1:])
-            regions.append(Region(found[1], Box(x1, y1, x2, y2)))
+            regions.append(ToldRegion(found[1], Box(x1, y1, x2, y2)))
         elif line.strip():
             captions.append(line)
-    return Context(captions, regions)
+    return ContextFacts(captions, regions)
 
 
 def defused(text: str) -> str:

@@ -15,13 +15,13 @@ from gritmill import prompts
 from gritmill.schemas.replies import Exchange
 from gritmill.stages.grounders.common.lexicon import labels
 from gritmill.stages.grounders.common.lexicon.inflection import singulars
-from gritmill.stages.replies.contexts import Context
+from gritmill.stages.replies.contexts import ContextFacts
 from gritmill.stages.replies.phrases import sentences, unquoted, words
 
 _PERSONS = frozenset(("he", "she", "him", "her", "his", "they", "them", "their", "who"))
 
 
-def unsupported(exchanges: Iterable[Exchange], context: Context) -> list[str]:
+def unsupported(exchanges: Iterable[Exchange], context: ContextFacts) -> list[str]:
     """The categories that answers say are there and that neither captions nor boxes name, sorted.
 
     A broader word is support enough: "pet" or "animal" for a dog.
@@ -38,7 +38,7 @@ def unsupported(exchanges: Iterable[Exchange], context: Context) -> list[str]:
     return sorted(_spelling()[name] for name in found)
 
 
-def _told(context: Context) -> set[str]:
+def _told(context: ContextFacts) -> set[str]:
     told = {labels.key(region.label) for region in context.regions}
     for line in [*context.captions, *(region.label for region in context.regions)]:
         said = labels.words_of(line)

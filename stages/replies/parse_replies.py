@@ -23,7 +23,7 @@ from gritmill.schemas.conversations import (
     shielded,
     with_image,
 )
-from gritmill.schemas.replies import Region, Reply
+from gritmill.schemas.replies import Reply, ToldRegion
 from gritmill.stages.maker import Maker
 from gritmill.stages.replies import formats, regions
 
@@ -72,7 +72,7 @@ class ParseReplies(Maker):
         rows = zip(*(batch[name] for name in self.reads), strict=True)
         return {"conversations": [self._row(*row) for row in rows]}
 
-    def _row(self, key: str, reply: Reply, known: list[Region]) -> list[Conversation] | Reject:
+    def _row(self, key: str, reply: Reply, known: list[ToldRegion]) -> list[Conversation] | Reject:
         if reply.finish_reason in UNUSABLE:
             return Reject(UNUSABLE[reply.finish_reason], reply.tokens_out)
         if not reply.text.strip():
@@ -94,7 +94,7 @@ class ParseReplies(Maker):
         return [Conversation([first, *turns[1:]], _provenance(reply))]
 
 
-def _turn(role: str, task: str, text: str, known: list[Region]) -> Turn:
+def _turn(role: str, task: str, text: str, known: list[ToldRegion]) -> Turn:
     """Boxes become placeholders; nothing else of the text can be one."""
     boxes: dict[Box, int] = {}
     pieces = [

@@ -32,7 +32,7 @@ def unquoted(text: str) -> str:
     return rest if any(map(str.isalnum, rest)) else text
 
 
-class Phrases(NamedTuple):
+class PhraseList(NamedTuple):
     """A list of phrases, each with spaces around it, to be found in `flat` text."""
 
     starts: tuple[str, ...]
@@ -46,11 +46,11 @@ class Phrases(NamedTuple):
 
 
 @cache
-def phrases(name: str) -> Phrases:
+def phrases(name: str) -> PhraseList:
     """`prompts/<name>.txt`: "phrase ..." for a beginning, other lines for anywhere."""
     lines = prompts.word_list(name)
     starts = tuple(_flat(line) for line in lines if line.endswith("..."))
-    return Phrases(starts, tuple(_flat(line) for line in lines if not line.endswith("...")))
+    return PhraseList(starts, tuple(_flat(line) for line in lines if not line.endswith("...")))
 
 
 @cache

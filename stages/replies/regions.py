@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gritmill.schemas.boxes import Box
-from gritmill.schemas.replies import Region
+from gritmill.schemas.replies import ToldRegion
 
 TOLERANCE = 0.005
 """How far each coordinate may be off: a box written with two decimals is still known."""
@@ -23,7 +23,7 @@ class UnknownBox(ValueError):
     """A box that is not in the context; `str` of it is the box as it was written."""
 
 
-def split(text: str, known: Sequence[Region]) -> Iterator[str | Box]:
+def split(text: str, known: Sequence[ToldRegion]) -> Iterator[str | Box]:
     """Text, box, text, box, ..., text: each mention of a box as the box of the context that it is.
 
     Raises `UnknownBox` at one that is none.
@@ -47,7 +47,7 @@ def mentions(text: str) -> list[str]:
     return [found[0] for found in _MENTION.finditer(text)]
 
 
-def _nearest(written: str, known: Sequence[Region]) -> Box | None:
+def _nearest(written: str, known: Sequence[ToldRegion]) -> Box | None:
     numbers = [float(number) for number in written.split(",")]
 
     def distance(box: Box) -> float:

@@ -63,7 +63,7 @@ class OnnxSegmenter(Segment):
         except UserError:  # `problems` says so
             return {}
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [file.weights() for file in self._files]
 
     def setup(self) -> None:

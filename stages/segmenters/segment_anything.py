@@ -53,7 +53,7 @@ class SegmentAnythingSegmenter(TorchSegment):
         except (UserError, importlib.metadata.PackageNotFoundError):  # `problems` or `packages` says so
             return {}
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [self._file.weights()]
 
     def load(self) -> Any:

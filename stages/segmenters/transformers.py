@@ -40,7 +40,7 @@ class TransformersSegmenter(TorchSegment):
     def revision(self) -> dict[str, str]:
         return local_models.revision_of(self.model, self.model_revision)
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def load(self) -> Any:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gritmill.pipeline.engine import steps_lock
 from gritmill.pipeline.engine.identity import digest, target_of
 from gritmill.pipeline.engine.plan import SIGNS, WRITES
-from gritmill.pipeline.engine.reach import Code
+from gritmill.pipeline.engine.reach import CodeBase
 from gritmill.pipeline.engine.steps_lock import Line
 from gritmill.pipeline.output.formats import FORMATS
 from gritmill.pipeline.output.shards import AssignShards
@@ -52,7 +52,7 @@ def targets() -> list[str]:
 
 def today() -> Today:
     """Looks at the code as it lies there."""
-    code, found = Code(), Today({}, {})
+    code, found = CodeBase(), Today({}, {})
     every = targets()
     for target in every:
         reached = code.reach(target, every).definitions

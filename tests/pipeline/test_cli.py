@@ -260,7 +260,7 @@ def test_the_doctor_looks_at_this_machine(pipeline: Call) -> None:
         ),
         (["run", "SMALL", "--set", "source.when=2024-13-01"], "the value is not YAML"),
         (["run", "SMALL", "--set", "stages.image_check.min_sid=3"], "did you mean 'min_side'?"),
-        (["run", "SMALL", "--set", "stages.ground.floor=3"], "the recipe has no stage 'ground'"),
+        (["run", "SMALL", "--set", "stages.ground.score_threshold=3"], "the recipe has no stage 'ground'"),
         (["plan", "SMALL", "--set", "source.count=0"], "greater than or equal to 1"),
         (["why", "nobody", "SMALL"], "holds no run; `pipeline run RECIPE` makes one"),
         (["stages", "nope"], "there is no stage or source 'nope'"),

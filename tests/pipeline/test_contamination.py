@@ -14,7 +14,7 @@ from gritmill.pipeline.evaluation_lists import of_annotations, of_images
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.errors import UserError
 from gritmill.stages.contamination import lists
-from gritmill.stages.contamination.lists import Entry
+from gritmill.stages.contamination.lists import EvaluationEntry
 
 REF = {
     "image_id": 581857,
@@ -25,7 +25,7 @@ REF = {
 IN_TRAIN = REF | {"image_id": 9, "file_name": "COCO_train2014_000000000009_1.jpg", "split": "train"}
 
 
-def told(entries: list[Entry]) -> set[tuple[str, str]]:
+def told(entries: list[EvaluationEntry]) -> set[tuple[str, str]]:
     """Of every entry the id, and the text."""
     return {(entry.id, entry.text) for entry in entries}
 
@@ -74,8 +74,10 @@ def test_only_the_chosen_splits_of_refs_are_listed(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, (REF, REF, IN_TRAIN))))
     made = of_annotations(str(path), "refcoco", ["val"], True, None)
     assert made.entries == [
-        Entry("refcoco/val", "COCO_train2014_000000581857.jpg", "000000581857", None, ""),
-        Entry("refcoco/val", "COCO_train2014_000000581857.jpg", "", None, "the lady with the blue shirt"),
+        EvaluationEntry("refcoco/val", "COCO_train2014_000000581857.jpg", "000000581857", None, ""),
+        EvaluationEntry(
+            "refcoco/val", "COCO_train2014_000000581857.jpg", "", None, "the lady with the blue shirt"
+        ),
     ]
     with pytest.raises(UserError, match="has the splits train, val"):
         of_annotations(str(path), "refcoco", [], False, None)

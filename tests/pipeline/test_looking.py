@@ -20,7 +20,7 @@ from gritmill.pipeline.engine.runners.local import LocalRunner
 from gritmill.pipeline.inspect.status import status
 from gritmill.pipeline.storage.checksums import SUMS
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.view import Server, View, open_side
+from gritmill.pipeline.view import Server, Viewer, open_side
 from gritmill.schemas.errors import UserError
 
 pytestmark = pytest.mark.timeout(120)
@@ -149,7 +149,7 @@ def test_no_command_asks_the_network_or_imports_anything(
 def test_the_browser_asks_nothing_but_what_it_is_shown(
     with_work: bool, hostile: Callable[[bool], Path], server: tuple[str, list[str]]
 ) -> None:
-    view = View([open_side(str(hostile(with_work)))])
+    view = Viewer([open_side(str(hostile(with_work)))])
     with Server(view, "127.0.0.1", 0) as shown:
         threading.Thread(target=shown.serve_forever, args=(0.02,), daemon=True).start()
         pages = ["about", "page", *(["page?list=dropped"] if with_work else [])]

@@ -30,7 +30,7 @@ from gritmill.pipeline.push import push as push_dataset
 from gritmill.pipeline.push.checks import licences_in
 from gritmill.pipeline.push.files import LocalFile, batches, is_ours
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.verify import Report, verify
+from gritmill.pipeline.verify import VerifyReport, verify
 from gritmill.schemas.errors import UserError
 from gritmill.schemas.public import public
 from gritmill.schemas.recipe import Card
@@ -258,7 +258,7 @@ def test_damaged_parquet(dataset: Path, hub: Hub, push: Push) -> None:
 def test_a_file_that_changes_after_it_was_checked(
     dataset: Path, hub: Hub, push: Push, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check_and_damage(urls: list[str]) -> Report:
+    def check_and_damage(urls: list[str]) -> VerifyReport:
         report = verify(urls, jobs=1)
         damage(next(dataset.glob("parquet/*.parquet")))
         return report

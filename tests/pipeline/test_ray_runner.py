@@ -33,7 +33,7 @@ CPU, GPU = Resources(1, 0), Resources(1, 1)
         ([CPU, GPU], 16, 2, {GPU: 2, CPU: 14}),
         ([CPU, GPU], 2, 8, {GPU: 1, CPU: 1}),
         ([CPU, Resources(0.5, 0)], 1, 0, {CPU: 1, Resources(0.5, 0): 1}),
-        ([CPU, CPU._replace(solo="generate")], 8, 0, {CPU: 7, CPU._replace(solo="generate"): 1}),
+        ([CPU, CPU._replace(one_worker="generate")], 8, 0, {CPU: 7, CPU._replace(one_worker="generate"): 1}),
         ([CPU, Resources(4, 0)], 16, 0, {Resources(4, 0): 3, CPU: 4}),
     ],
 )
@@ -124,7 +124,9 @@ def test_a_stage_has_workers_with_versions_of_its_own(
             pytest.skip(f"needs a package index: {error}")
         raise
     step = next(step for step in finished.plan.steps if step.name == "odd_stages:OtherVersion")
-    assert dict(step.versions) == {"iniconfig": "2.0.0"} and step.resources.runtime == ("iniconfig==2.0.0",)
+    assert dict(step.versions) == {"iniconfig": "2.0.0"} and step.resources.pinned_packages == (
+        "iniconfig==2.0.0",
+    )
     [path] = (tmp_path / "out.work" / step.folder).glob("*.parquet")
     assert set(pq.read_table(path)["version"].to_pylist()) == {"2.0.0"}
     assert importlib.metadata.version("iniconfig") != "2.0.0"

@@ -20,7 +20,7 @@ SCENES = "type: scenes, count: 6, size: 96, captions_per_image: 1"
 BEFORE = ["image_check", "noun_chunks", "ground: {grounder: annotations}", "select_boxes"]
 VERIFY = (
     "verify_boxes: {max_area: 0.05, regrounding: {grounder: annotations, ambiguous: all}, "
-    "agreement: {odd_grounders:WholeImage: {floor: 0.5}}, drops: [max_area]}"
+    "agreement: {odd_grounders:WholeImage: {score_threshold: 0.5}}, drops: [max_area]}"
 )
 
 

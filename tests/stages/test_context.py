@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Annotation, GroundedBox, Reject, Span
-from gritmill.schemas.replies import Region
+from gritmill.schemas.replies import ToldRegion
 from gritmill.stages.context import AnnotationContext, BoxContext, CaptionContext, Context, GroundedContext
 from gritmill.stages.replies import contexts
 
@@ -95,7 +95,7 @@ def test_each_kind_reads_its_own_columns() -> None:
 
 def test_boxes_keep_their_precision_beside_the_text() -> None:
     out = AnnotationContext().process({"captions": [["x"]], "annotations": [[annotation("b", TINY)]]})
-    assert out["context_regions"] == [[Region("b", TINY)]]
+    assert out["context_regions"] == [[ToldRegion("b", TINY)]]
 
 
 @pytest.mark.parametrize(

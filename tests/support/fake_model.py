@@ -8,9 +8,9 @@ from PIL.Image import Image as PILImage
 
 from gritmill.schemas.dialects import DIALECTS
 from gritmill.trainer.data.examples import Example
-from gritmill.trainer.models.base import Adapter, Asked, Batch, Tensors
+from gritmill.trainer.models.base import Adapter, Batch, Prompt, Tensors
 
-Reply = Callable[[Asked, PILImage], str]
+Reply = Callable[[Prompt, PILImage], str]
 
 
 class FakeAdapter(Adapter):
@@ -24,13 +24,13 @@ class FakeAdapter(Adapter):
     def __init__(self, reply: Reply, dialect: str = "digits") -> None:
         super().__init__(None, DIALECTS[dialect], 512)
         self.reply = reply
-        self.asked: list[tuple[Asked, bool]] = []
+        self.asked: list[tuple[Prompt, bool]] = []
         self.batches: list[int] = []
 
     def train_batch(self, examples: Sequence[Example]) -> Batch:
         raise NotImplementedError
 
-    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
+    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Prompt], native: bool) -> Tensors:
         self.asked += [(one, native) for one in asked]
         self.batches.append(len(images))
         replies = [self.reply(one, image).encode() for one, image in zip(asked, images, strict=True)]

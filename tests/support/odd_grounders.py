@@ -9,7 +9,7 @@ from gritmill.schemas.columns import Columns, GroundedBox, Reject
 from gritmill.schemas.errors import UserError
 from gritmill.stages.grounders.base import Ground
 from gritmill.stages.grounders.common.detecting import DetectorGrounder
-from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.detector import Detections, Detector, DetectorInput
 from gritmill.stages.segmenters.base import Segment
 
 if TYPE_CHECKING:
@@ -91,14 +91,14 @@ class CrowdedDetector(Detector):
 
         return torch.zeros(3, 8, 8)
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         import torch
 
         Crowded.passes.append(len(questions))
         if len(questions) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
         whole = torch.tensor([[0.5, 0.5, 1.0, 1.0]])
-        return [Answer(torch.full((1, len(question.phrases)), 0.9), whole) for question in questions]
+        return [Detections(torch.full((1, len(question.phrases)), 0.9), whole) for question in questions]
 
 
 class LeftPart(Segment):

@@ -33,7 +33,7 @@ class OtherVersion(Stage):
 
     reads = ("caption",)
     writes = {"version": str}
-    runtime = {"iniconfig": "2.0.0"}
+    pinned_packages = {"iniconfig": "2.0.0"}
 
     def process(self, batch: Columns) -> Columns:
         return {"version": [importlib.metadata.version("iniconfig")] * len(batch["caption"])}

@@ -15,7 +15,7 @@ from gritmill.schemas.columns import Span
 from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn, TurnRegion, with_image
 from gritmill.trainer.data.examples import Example
 from gritmill.trainer.metrics import Question, Score, first_box
-from gritmill.trainer.models.base import Adapter, Asked
+from gritmill.trainer.models.base import Adapter, Prompt
 from gritmill.trainer.models.masking import IGNORED
 
 
@@ -28,8 +28,8 @@ class Scene(NamedTuple):
     box: Box
 
     @property
-    def asked(self) -> Asked:
-        return Asked("rec", {"expression": self.expression}, [])
+    def asked(self) -> Prompt:
+        return Prompt("rec", {"expression": self.expression}, [])
 
 
 def scenes(count: int, size: int = 96) -> list[Scene]:

@@ -25,7 +25,7 @@ from gritmill.schemas.training import Eval
 from gritmill.trainer.evaluate import evaluate, other_evaluation
 from gritmill.trainer.metrics import Question, paired_difference, reg
 from gritmill.trainer.metrics_file import Report, clear, load_outcomes, read_report
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.score_table import score_table
 from gritmill.trainer.scoring import graded_text
 from gritmill.trainer.sets import Ask, QuestionSet, load_sets
@@ -52,7 +52,7 @@ def rec_set(
     name: str = "validation", loader: Callable[[], Image.Image] = image, count: int = 4
 ) -> QuestionSet:
     asks = [
-        Ask(Question(f"q{n}", f"image{n}", truth), Asked("rec", {"expression": words}, []), loader)
+        Ask(Question(f"q{n}", f"image{n}", truth), Prompt("rec", {"expression": words}, []), loader)
         for n, (truth, words) in enumerate(zip(TRUTHS[:count], EXPRESSIONS, strict=False))
     ]
     return QuestionSet(name, "rec", asks)
@@ -62,7 +62,7 @@ def spelled(*boxes: Box, dialect: str = "digits") -> str:
     return DIALECTS[dialect].encode_boxes(boxes, SIZE)
 
 
-def knows_all(asked: Asked, image: Image.Image) -> str:
+def knows_all(asked: Prompt, image: Image.Image) -> str:
     """The truth of `rec_set`."""
     return spelled(TRUTHS[EXPRESSIONS.index(asked.words["expression"])])
 
@@ -136,7 +136,7 @@ def test_breakdown_by_size_and_length(tmp_path: Path) -> None:
 
 def phrase_set(merged: bool = False) -> QuestionSet:
     words = {"phrase": "two dogs", "caption": "two dogs", "before": ""}
-    asked = Asked("phrase_grounding", words, [])
+    asked = Prompt("phrase_grounding", words, [])
     return QuestionSet(
         "flickr", "phrase_grounding", [Ask(Question("q", "i", TRUTHS[:2]), asked, image)], merged
     )
@@ -226,7 +226,9 @@ def test_the_same_evaluation_gives_the_same_bytes(tmp_path: Path) -> None:
 def phrase_less() -> QuestionSet:
     asks = [
         Ask(
-            Question(f"p{n}", f"i{n}", truth), Asked("vqa", {"expression": "dog", "question": "?"}, []), image
+            Question(f"p{n}", f"i{n}", truth),
+            Prompt("vqa", {"expression": "dog", "question": "?"}, []),
+            image,
         )
         for n, truth in enumerate([True, False])
     ]
@@ -276,7 +278,7 @@ def test_more_of_the_same_questions_lose_no_scores(tmp_path: Path) -> None:
 
 
 def test_two_evaluations_compare_question_by_question(tmp_path: Path) -> None:
-    def knows_three(asked: Asked, image: Image.Image) -> str:
+    def knows_three(asked: Prompt, image: Image.Image) -> str:
         return "?" if asked.words["expression"] == "dog" else knows_all(asked, image)
 
     run(tmp_path / "a", FakeAdapter(knows_three), rec_set(), phrase_less())
@@ -302,7 +304,7 @@ def test_pope_reads_the_first_word(tmp_path: Path) -> None:
 
 def caption_set(task: str = "caption") -> QuestionSet:
     asks = [
-        Ask(Question(f"c{n}", f"i{n}", [text]), Asked("caption", {}, []), image)
+        Ask(Question(f"c{n}", f"i{n}", [text]), Prompt("caption", {}, []), image)
         for n, text in enumerate(["a red dog on the wet grass", "one large yellow school bus"])
     ]
     return QuestionSet("validation", task, asks)  # type: ignore[arg-type]
@@ -369,7 +371,7 @@ def test_a_split_of_a_dataset_is_evaluated(tmp_path: Path, write_recipe: Callabl
     grounding = sets[:2]
     truths = {(a.image().tobytes(), str(a.asked)): a.question.truth for s in grounding for a in s.asks}
 
-    def knows(asked: Asked, image: Image.Image) -> str:
+    def knows(asked: Prompt, image: Image.Image) -> str:
         truth = truths[image.tobytes(), str(asked)]
         boxes = [truth] if isinstance(truth, Box) else truth
         return DIALECTS["digits"].encode_boxes(boxes, image.size)

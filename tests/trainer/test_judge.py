@@ -17,7 +17,7 @@ from gritmill.trainer.evaluate import evaluate
 from gritmill.trainer.judge import KEY, grades_of
 from gritmill.trainer.metrics import Grades, Question
 from gritmill.trainer.metrics_file import Report, load_outcomes
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets import Ask, QuestionSet, Reference
 
 pytest.importorskip("openai", reason="needs openai")
@@ -82,7 +82,7 @@ def bench(count: int = 3) -> QuestionSet:
     asks = []
     for n in range(count):
         truth = Reference(f"a dog {n} on grass", "It is a {answer}.", "desc" if n else "reason")
-        asked = Asked("vqa", {"question": f"What is {n}?"}, [])
+        asked = Prompt("vqa", {"question": f"What is {n}?"}, [])
         asks.append(Ask(Question(f"bench/{n}", f"i{n}", truth), asked, lambda: Image.new("RGB", (64, 48))))
     return QuestionSet("bench", "judge", asks)
 

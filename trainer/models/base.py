@@ -35,7 +35,7 @@ class NothingLeft(ValueError):
         self.bad = list(bad)
 
 
-class Asked(NamedTuple):
+class Prompt(NamedTuple):
     """A question of an evaluation, before a model's family puts it in its own words.
 
     >>> Asked("rec", {"expression": "a dog in a field", "definite": "the dog in a field"}, [])
@@ -104,7 +104,7 @@ class Adapter(ABC):
         """Tensors with labels on the answers alone. Raises `NothingLeft` if no example is left."""
 
     @abstractmethod
-    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
+    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Prompt], native: bool) -> Tensors:
         """What `model.generate` takes; padded on the left where it goes on from the prompt."""
 
     @abstractmethod

@@ -3,11 +3,11 @@
 from typing import Any
 
 from gritmill.schemas.families.chat import message, rendered
-from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.masking import TextSegment
 from gritmill.trainer.models.turns import Turns
 
 
-def templated(processor: Any, turns: Turns, end: str) -> list[Segment]:
+def templated(processor: Any, turns: Turns, end: str) -> list[TextSegment]:
     """Turns as segments; one that ends with a question ends as generation needs it.
 
     `end` is the token that ends an answer. Where the template lacks it, it takes the place of the white
@@ -18,19 +18,19 @@ def templated(processor: Any, turns: Turns, end: str) -> list[Segment]:
      Segment(" Hello.<end_of_utterance>", True), Segment("\\n", False)]
     """
     messages = [message(role, text) for role, text in turns]
-    segments: list[Segment] = []
+    segments: list[TextSegment] = []
     said = ""
     for i in range(0, len(turns), 2):
         asked = rendered(processor, messages[: i + 1])
-        segments.append(Segment(_beyond(asked, said), False))
+        segments.append(TextSegment(_beyond(asked, said), False))
         if i + 1 == len(turns):
             break
         said = rendered(processor, messages[: i + 2])
         answer, found, rest = _beyond(said, asked).rpartition(end)
         segments += (
-            [Segment(answer + end, True), Segment(rest, False)]
+            [TextSegment(answer + end, True), TextSegment(rest, False)]
             if found
-            else [Segment(rest.rstrip() + end, True)]
+            else [TextSegment(rest.rstrip() + end, True)]
         )
     return segments
 

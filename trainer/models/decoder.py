@@ -9,8 +9,8 @@ from PIL.Image import Image as PILImage
 from gritmill.schemas.conversations import HUMAN, with_image
 from gritmill.schemas.families.pictures import picture
 from gritmill.trainer.data.examples import Bad, Example
-from gritmill.trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
-from gritmill.trainer.models.masking import IGNORED, Labels, Segment, Unfit, answer_labels
+from gritmill.trainer.models.base import Adapter, Batch, NothingLeft, Prompt, Tensors
+from gritmill.trainer.models.masking import IGNORED, Labels, TextSegment, Unfit, answer_labels
 from gritmill.trainer.models.turns import Turns, question, spelled
 
 
@@ -18,7 +18,7 @@ class DecoderAdapter(Adapter):
     """A family with a decoder-only language model: says its format, the rest is here."""
 
     @abstractmethod
-    def segments(self, turns: Turns) -> list[Segment]:
+    def segments(self, turns: Turns) -> list[TextSegment]:
         """A conversation in the family's format; one that ends with a question, as a prompt."""
 
     @property
@@ -37,7 +37,7 @@ class DecoderAdapter(Adapter):
             self.processor(images=list(pictures), text=list(texts), padding=True, return_tensors="pt")
         )
 
-    def prompt(self, asked: Asked, image: PILImage, native: bool) -> str:
+    def prompt(self, asked: Prompt, image: PILImage, native: bool) -> str:
         """A question as the model is asked it."""
         words = self.native if native else None
         text = question(asked, words, self.dialect, image.size, self.special_tokens)
@@ -45,7 +45,7 @@ class DecoderAdapter(Adapter):
 
     def train_batch(self, examples: Sequence[Example]) -> Batch:
         bad: list[Bad] = []
-        rows: list[tuple[Example, list[Segment]]] = []
+        rows: list[tuple[Example, list[TextSegment]]] = []
         for example in examples:
             try:
                 rows.append((example, self.segments(spelled(example, self.dialect))))
@@ -68,7 +68,7 @@ class DecoderAdapter(Adapter):
             rows = fitting  # once more: how many tensors an image fills is the processor's business
         raise NothingLeft(bad)
 
-    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
+    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Prompt], native: bool) -> Tensors:
         prompts = [self.prompt(a, image, native) for a, image in zip(asked, images, strict=True)]
         return self._processed(prompts, images, "left")
 
@@ -107,5 +107,5 @@ def until(ids: Sequence[int], stops: set[int]) -> list[int]:
     return list(ids[:end])
 
 
-def _text(segments: Sequence[Segment]) -> str:
+def _text(segments: Sequence[TextSegment]) -> str:
     return "".join(segment.text for segment in segments)

@@ -9,7 +9,7 @@ from PIL.Image import Image as PILImage
 from gritmill.schemas.families.pictures import picture
 from gritmill.schemas.families.words import WORDS
 from gritmill.trainer.data.examples import Bad, Example
-from gritmill.trainer.models.base import Adapter, Asked, Batch, NothingLeft, Tensors
+from gritmill.trainer.models.base import Adapter, Batch, NothingLeft, Prompt, Tensors
 from gritmill.trainer.models.decoder import until
 from gritmill.trainer.models.masking import IGNORED, Unfit
 from gritmill.trainer.models.turns import pairs, question, spelled
@@ -69,7 +69,7 @@ class Florence2Adapter(Adapter):
         tensors["labels"] = _padded([row.answer for row in rows])
         return Batch(tensors, bad, left_out)
 
-    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
+    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Prompt], native: bool) -> Tensors:
         words = self.native if native else None
         texts = [
             question(a, words, self.dialect, image.size, self.special_tokens)

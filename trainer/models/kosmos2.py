@@ -9,9 +9,9 @@ from PIL.Image import Image as PILImage
 from gritmill.schemas.conversations import ASSISTANT, IMAGE
 from gritmill.schemas.families import kosmos2
 from gritmill.schemas.families.words import WORDS
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.decoder import DecoderAdapter
-from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.masking import TextSegment
 from gritmill.trainer.models.turns import Turns, question
 
 
@@ -46,15 +46,15 @@ class Kosmos2Adapter(DecoderAdapter):
     def side(self) -> int:
         return kosmos2.side(self.processor)
 
-    def segments(self, turns: Turns) -> list[Segment]:
+    def segments(self, turns: Turns) -> list[TextSegment]:
         return [
-            Segment(f" {text}{self.end}", True)
+            TextSegment(f" {text}{self.end}", True)
             if role == ASSISTANT
-            else Segment(f" Question: {text.replace(IMAGE, '').strip()} Answer:", False)
+            else TextSegment(f" Question: {text.replace(IMAGE, '').strip()} Answer:", False)
             for role, text in turns
         ]
 
-    def prompt(self, asked: Asked, image: PILImage, native: bool) -> str:
+    def prompt(self, asked: Prompt, image: PILImage, native: bool) -> str:
         if native:
             return question(asked, self.native, self.dialect, image.size, self.special_tokens)
         return super().prompt(asked, image, native)

@@ -9,7 +9,7 @@ from gritmill.schemas.families.words import WORDS
 from gritmill.trainer.models.base import LLAMA_LINEARS
 from gritmill.trainer.models.chat import templated
 from gritmill.trainer.models.decoder import DecoderAdapter
-from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.masking import TextSegment
 from gritmill.trainer.models.turns import Turns
 
 
@@ -34,12 +34,12 @@ class LlavaAdapter(DecoderAdapter):
     def side(self) -> int:
         return llava.side(self.processor)
 
-    def segments(self, turns: Turns) -> list[Segment]:
+    def segments(self, turns: Turns) -> list[TextSegment]:
         if self.processor.chat_template:
             return templated(self.processor, turns, self.end)
         return [
-            Segment(f" {text}{self.end}", True)
+            TextSegment(f" {text}{self.end}", True)
             if role == ASSISTANT
-            else Segment(llava.QUESTION.format(text), False)
+            else TextSegment(llava.QUESTION.format(text), False)
             for role, text in turns
         ]

@@ -18,7 +18,7 @@ class Unfit(Exception):
     """An example that cannot be trained on; says why."""
 
 
-class Segment(NamedTuple):
+class TextSegment(NamedTuple):
     """Text of a conversation as its model's format has it.
 
     >>> [Segment("USER: <image>\\nWhere is the dog? ASSISTANT:", False), Segment(" [1,2,3,4]</s>", True)]
@@ -38,7 +38,9 @@ class Labels(NamedTuple):
     """Answers beyond the length."""
 
 
-def answer_labels(tokenizer: Any, segments: Sequence[Segment], ids: Sequence[int], max_length: int) -> Labels:
+def answer_labels(
+    tokenizer: Any, segments: Sequence[TextSegment], ids: Sequence[int], max_length: int
+) -> Labels:
     """Labels of `ids`, what the processor made of the segments' text, without padding.
 
     The processor puts the image's tokens before the first answer; from there on its ids are those of the

@@ -8,7 +8,7 @@ from PIL.Image import Image as PILImage
 from gritmill.schemas.conversations import IMAGE
 from gritmill.schemas.families.pictures import picture
 from gritmill.trainer.data.examples import Bad, Example
-from gritmill.trainer.models.base import LLAMA_LINEARS, Adapter, Asked, Batch, NothingLeft, Tensors
+from gritmill.trainer.models.base import LLAMA_LINEARS, Adapter, Batch, NothingLeft, Prompt, Tensors
 from gritmill.trainer.models.decoder import until
 from gritmill.trainer.models.masking import IGNORED, Unfit
 from gritmill.trainer.models.turns import pairs, question, spelled
@@ -66,7 +66,7 @@ class PaliGemmaAdapter(Adapter):
                 return Batch(cut, bad, left_out=int((~fits).sum()))
         raise NothingLeft(bad)
 
-    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Asked], native: bool) -> Tensors:
+    def ask_batch(self, images: Sequence[PILImage], asked: Sequence[Prompt], native: bool) -> Tensors:
         words = self.native if native else None
         texts = [
             question(a, words, self.dialect, image.size, self.special_tokens)

@@ -9,7 +9,7 @@ from gritmill.schemas.families.words import WORDS
 from gritmill.trainer.models.base import LLAMA_LINEARS
 from gritmill.trainer.models.chat import templated
 from gritmill.trainer.models.decoder import DecoderAdapter
-from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.masking import TextSegment
 from gritmill.trainer.models.turns import Turns
 
 
@@ -40,7 +40,7 @@ class QwenAdapter(DecoderAdapter):
     def end(self) -> str:
         return "<|im_end|>"
 
-    def segments(self, turns: Turns) -> list[Segment]:
+    def segments(self, turns: Turns) -> list[TextSegment]:
         return templated(self.processor, turns, self.end)
 
 

@@ -11,7 +11,7 @@ from PIL.Image import Image as PILImage
 from gritmill.trainer.models.base import LLAMA_LINEARS, Tensors
 from gritmill.trainer.models.chat import templated
 from gritmill.trainer.models.decoder import DecoderAdapter
-from gritmill.trainer.models.masking import Segment
+from gritmill.trainer.models.masking import TextSegment
 from gritmill.trainer.models.turns import Turns
 
 
@@ -51,7 +51,7 @@ class Idefics3Adapter(DecoderAdapter):
     def end(self) -> str:
         return str(self.processor.end_of_utterance_token)
 
-    def segments(self, turns: Turns) -> list[Segment]:
+    def segments(self, turns: Turns) -> list[TextSegment]:
         return templated(self.processor, turns, self.end)
 
     def process(self, texts: Sequence[str], pictures: Sequence[PILImage]) -> Tensors:

@@ -11,7 +11,7 @@ from gritmill.schemas.conversations import ASSISTANT, HUMAN, IMAGE, render
 from gritmill.schemas.dialects import Dialect, Size
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data.examples import Example
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.masking import Unfit
 
 Turns = list[tuple[str, str]]
@@ -56,7 +56,7 @@ def pairs(turns: Turns) -> list[tuple[str, str]]:
 
 
 def question(
-    asked: Asked,
+    asked: Prompt,
     native: Mapping[str, str] | None,
     dialect: Dialect,
     size: Size,

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from PIL.Image import Image as PILImage
 
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 
 Task = Literal["rec", "phrase_grounding", "reg", "caption", "pope", "judge"]
 """What is scored, and so what a truth is: a box; all boxes of a phrase; reference texts (`reg`, `caption`);
@@ -25,7 +25,7 @@ class Ask(NamedTuple):
     """
 
     question: Question[Any]
-    asked: Asked
+    asked: Prompt
     image: Callable[[], PILImage]
     """Decodes it. Raises `OSError` or `ValueError` if that cannot be done."""
 

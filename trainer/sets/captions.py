@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets import files
 from gritmill.trainer.sets.base import Ask, QuestionSet
 
@@ -17,7 +17,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
     """The images that have captions."""
     if split is not None:
         raise UserError(f"A file of captions is one split: leave `split` of the set {name} out.")
-    photos, file = files.Images(images), Path(path)
+    photos, file = files.ImageFolder(images), Path(path)
     told = files.json_object(file, "images", "annotations")
     references: dict[int | str, list[str]] = {}
     for number, entry in enumerate(told["annotations"]):
@@ -31,5 +31,5 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
         if id_ in references:
             image = files.words(entry, "file_name", place)
             question = Question(f"{name}/{id_}", image, references[id_])
-            asks.append(Ask(question, Asked("caption", {}, []), photos.loader(image, place)))
+            asks.append(Ask(question, Prompt("caption", {}, []), photos.loader(image, place)))
     return [QuestionSet(name, "caption", asks)]

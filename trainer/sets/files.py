@@ -94,7 +94,7 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) and abs(number) < 1e7 else None
 
 
-class Images:
+class ImageFolder:
     """A folder of images by the names that files of questions call them.
 
     COCO's images may also lie in `train2014/` and `val2014/` below it. No name leads out of the folder.

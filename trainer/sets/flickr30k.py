@@ -16,7 +16,7 @@ from gritmill.pipeline.storage.texts import read_text
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets import files
 from gritmill.trainer.sets.base import Ask, QuestionSet
 from gritmill.trainer.sets.splits import phrase_words
@@ -24,7 +24,7 @@ from gritmill.trainer.sets.splits import phrase_words
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:
     """Phrase grounding of a split, and captions if they are among `also`."""
-    folder, photos = Path(path), files.Images(images)
+    folder, photos = Path(path), files.ImageFolder(images)
     listed = folder / f"{split or 'test'}.txt"
     ids = read_text(str(listed)).split()
     if bad := [id_ for id_ in ids if not id_.isalnum()]:
@@ -42,10 +42,10 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
             for order, phrase in enumerate(marked):
                 if phrase.entity in boxes:
                     question = Question(f"{name}/{id_}/{number}/{order}", id_, boxes[phrase.entity])
-                    asked = Asked("phrase_grounding", phrase_words(text, phrase.span), [])
+                    asked = Prompt("phrase_grounding", phrase_words(text, phrase.span), [])
                     phrases.append(Ask(question, asked, loader))
         texts = [text for text, _ in sentences]
-        captions.append(Ask(Question(f"{name}/{id_}", id_, texts), Asked("caption", {}, []), loader))
+        captions.append(Ask(Question(f"{name}/{id_}", id_, texts), Prompt("caption", {}, []), loader))
     sets = [QuestionSet(name, "phrase_grounding", phrases)]
     return [*sets, QuestionSet(name, "caption", captions)] if "caption" in also else sets
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.turns import written_boxes
 from gritmill.trainer.sets import files
 from gritmill.trainer.sets.base import Ask, QuestionSet, Reference
@@ -25,7 +25,7 @@ from gritmill.trainer.sets.base import Ask, QuestionSet, Reference
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:
     """A question a line; `split` chooses a `category`."""
-    photos = files.Images(images)
+    photos = files.ImageFolder(images)
     rows = _joined(Path(path)) if Path(path).is_dir() else list(files.json_lines(Path(path)))
     asks = []
     for place, row in rows:
@@ -36,7 +36,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
         reference = Reference(_long(row, "context", place), _long(row, "reference", place), category)
         question = Question(f"{name}/{files.identifier(row, 'question_id', place)}", image, reference)
         text = files.words(row, "text", place)
-        asked = Asked("vqa", {"question": text}, written_boxes(text))
+        asked = Prompt("vqa", {"question": text}, written_boxes(text))
         asks.append(Ask(question, asked, photos.loader(image, place)))
     return [QuestionSet(name, "judge", asks)]
 

@@ -19,7 +19,7 @@ from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets import files
 from gritmill.trainer.sets.base import Ask, QuestionSet
 from gritmill.trainer.sets.splits import expression_words, phrase_words
@@ -29,7 +29,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
     """Phrase grounding of Flickr30k's form; of RefCOCO's, `rec`, and `reg` if it is among `also`."""
     if split is not None:
         raise UserError(f"A file in MDETR's form is one split: leave `split` of the set {name} out.")
-    annotations = Annotations(Path(path), files.Images(images))
+    annotations = Annotations(Path(path), files.ImageFolder(images))
     if annotations.is_flickr:
         asks = list(annotations.phrases(name))
         return [QuestionSet(name, "phrase_grounding", asks, merged="mergedGT" in Path(path).name)]
@@ -42,7 +42,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
 class Annotations:
     """A file in MDETR's form."""
 
-    def __init__(self, path: Path, images: files.Images) -> None:
+    def __init__(self, path: Path, images: files.ImageFolder) -> None:
         told = files.json_object(path, "images", "annotations")
         self.path, self._images, self._entries = path, images, told["images"]
         self._annotations: dict[int | str, list[tuple[str, files.Row]]] = {}
@@ -57,7 +57,7 @@ class Annotations:
     def expressions(self, name: str) -> Iterator[Ask]:
         """A question for each image, in their order."""
         for number, place, entry, box, _ in self._referred():
-            asked = Asked("rec", expression_words(files.words(entry, "caption", place)), [])
+            asked = Prompt("rec", expression_words(files.words(entry, "caption", place)), [])
             yield self._ask(f"{name}/{number}", entry, place, box, asked)
 
     def objects(self, name: str) -> Iterator[Ask]:
@@ -69,7 +69,7 @@ class Annotations:
             expressions.append(files.words(entry, "caption", place))
         for number, (entry, place, box, expressions) in enumerate(found.values()):
             if box.clipped().is_valid:
-                yield self._ask(f"{name}/reg/{number}", entry, place, expressions, Asked("reg", {}, [box]))
+                yield self._ask(f"{name}/reg/{number}", entry, place, expressions, Prompt("reg", {}, [box]))
 
     def phrases(self, name: str) -> Iterator[Ask]:
         """A question for each phrase that has boxes."""
@@ -88,7 +88,7 @@ class Annotations:
                     raise UserError(
                         f"{place}: phrase {order} has no box. Give MDETR's file as it was published."
                     )
-                asked = Asked("phrase_grounding", phrase_words(caption, asked_for), [])
+                asked = Prompt("phrase_grounding", phrase_words(caption, asked_for), [])
                 yield self._ask(f"{name}/{number}/{order}", entry, place, boxes[asked_for], asked)
 
     def _referred(self) -> Iterator[tuple[int, str, files.Row, Box, files.Row]]:
@@ -102,7 +102,7 @@ class Annotations:
             [(told, annotation)] = found
             yield number, place, entry, files.xywh(annotation, files.size(entry, place), told), annotation
 
-    def _ask(self, id_: str, entry: files.Row, place: str, truth: object, asked: Asked) -> Ask:
+    def _ask(self, id_: str, entry: files.Row, place: str, truth: object, asked: Prompt) -> Ask:
         file_name = files.words(entry, "file_name", place)
         return Ask(Question(id_, file_name, truth), asked, self._images.loader(file_name, place))
 

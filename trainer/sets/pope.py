@@ -10,14 +10,14 @@ from pathlib import Path
 
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets import files
 from gritmill.trainer.sets.base import Ask, QuestionSet
 
 
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:
     """A question of yes or no a line."""
-    photos = files.Images(images)
+    photos = files.ImageFolder(images)
     asks: list[Ask] = []
     for place, row in files.json_lines(Path(path)):
         if split is not None and row.get("category") != split:
@@ -28,5 +28,5 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
         if label not in ("yes", "no"):
             raise UserError(f"{place} has the label {row.get('label')!r}, neither yes nor no. Mend the file.")
         question = Question(f"{name}/{len(asks)}", image, label == "yes")
-        asks.append(Ask(question, Asked("vqa", {"question": text}, []), photos.loader(image, place)))
+        asks.append(Ask(question, Prompt("vqa", {"question": text}, []), photos.loader(image, place)))
     return [QuestionSet(name, "pope", asks)]

@@ -16,7 +16,7 @@ from gritmill.pipeline.storage.foreign.refer import INSTANCES, Instances, read_r
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets import files
 from gritmill.trainer.sets.base import Ask, QuestionSet
 from gritmill.trainer.sets.splits import expression_words
@@ -28,7 +28,7 @@ _OBJECT = re.compile(r"(?<=_\d{12})_\d+(?=\.jpg$)")
 def load(path: str, name: str, images: str, also: frozenset[str], split: str | None) -> list[QuestionSet]:
     """`rec`, an expression a question, and `reg`, an object a question, if it is among `also`."""
     file = _file(Path(path))
-    refs = list(_refs(file, files.Images(images), split))
+    refs = list(_refs(file, files.ImageFolder(images), split))
     rec = [
         Ask(Question(f"{name}/{sent_id}", ref.image, ref.box), _rec(sentence), ref.loader)
         for ref in refs
@@ -39,7 +39,7 @@ def load(path: str, name: str, images: str, also: frozenset[str], split: str | N
         objects = [
             Ask(
                 Question(f"{name}/reg/{ref.id}", ref.image, [sentence for _, sentence in ref.sentences]),
-                Asked("reg", {}, [ref.box]),
+                Prompt("reg", {}, [ref.box]),
                 ref.loader,
             )
             for ref in refs
@@ -67,7 +67,7 @@ def _file(path: Path) -> Path:
     return found[0]
 
 
-def _refs(path: Path, images: files.Images, split: str | None) -> Iterator[_Ref]:
+def _refs(path: Path, images: files.ImageFolder, split: str | None) -> Iterator[_Ref]:
     rows = list(read_refs(str(path)))
     chosen = [(place, row) for place, row in rows if split is None or row.get("split") == split]
     if not chosen:
@@ -111,5 +111,5 @@ def _completed(row: files.Row, instances: Instances, place: str) -> files.Row:
     return {**row, **given, "bbox": known.annotation.get("bbox")}
 
 
-def _rec(sentence: str) -> Asked:
-    return Asked("rec", expression_words(sentence), [])
+def _rec(sentence: str) -> Prompt:
+    return Prompt("rec", expression_words(sentence), [])

@@ -17,7 +17,7 @@ from gritmill.schemas.errors import UserError
 from gritmill.schemas.expressions import as_definite, in_line, unique_expressions
 from gritmill.schemas.records import Record, Region
 from gritmill.trainer.metrics import Question
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.sets.base import Ask, QuestionSet, Task
 
 _OFTEN = 0.5
@@ -75,7 +75,7 @@ class _Sample:
 
     def ask(self, task: str, number: int, truth: object, words: dict[str, str], boxes: list[Box]) -> Ask:
         question = Question(f"{self.key}/{task}/{number}", self.image_id, truth)
-        return Ask(question, Asked(task, words, boxes), self.image)
+        return Ask(question, Prompt(task, words, boxes), self.image)
 
 
 def _of_each(samples: list[_Sample], task: str) -> Iterator[Ask]:

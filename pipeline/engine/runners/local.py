@@ -20,10 +20,10 @@ class LocalRunner:
 
     def start(self, make_worker: Callable[[], Worker], steps: Sequence[Step]) -> None:
         for step in steps:
-            if step.resources.runtime:
+            if step.resources.pinned_packages:
                 raise UserError(
-                    f"{step.name} needs workers with {', '.join(step.resources.runtime)}, which only Ray "
-                    "makes; leave --runner local out"
+                    f"{step.name} needs workers with {', '.join(step.resources.pinned_packages)}, which only "
+                    "Ray makes; leave --runner local out"
                 )
         self._worker = make_worker()
 

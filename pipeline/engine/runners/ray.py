@@ -74,7 +74,7 @@ class RayRunner:
         payload = ray.put((self._make_worker, str(Path.cwd())))
         for shape, size in sizes.items():
             placed = actor.options(
-                num_cpus=shape.cpus * share, num_gpus=shape.gpus, **_environment(shape.runtime)
+                num_cpus=shape.cpus * share, num_gpus=shape.gpus, **_environment(shape.pinned_packages)
             )
             self._pools[shape] = _Pool(size, functools.partial(placed.remote, [payload]))
 
@@ -161,7 +161,7 @@ class RayRunner:
 
 
 def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resources, int]:
-    """Workers for each pool: one at least, and of solo steps no more; then those with GPUs take all
+    """Workers for each pool: one at least, and of one_worker steps no more; then those with GPUs take all
     GPUs, the others what is left.
 
     Raises `UserError` for a step that is larger than the cluster.
@@ -169,7 +169,7 @@ def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resour
     >>> divide([Resources(1, 0), Resources(1, 1)], cpus=16, gpus=2)
     {Resources(cpus=1, gpus=1): 2, Resources(cpus=1, gpus=0): 14}
     """
-    ordered = sorted(set(shapes), key=lambda s: (-s.gpus, -s.cpus, s.solo))
+    ordered = sorted(set(shapes), key=lambda s: (-s.gpus, -s.cpus, s.one_worker))
     for shape in ordered:
         if shape.cpus > cpus or shape.gpus > gpus:
             raise UserError(
@@ -177,7 +177,7 @@ def divide(shapes: Sequence[Resources], cpus: float, gpus: float) -> dict[Resour
                 f"{gpus:g}; set the stage's `cpus` and `gpus`, or use a larger cluster"
             )
     sizes = dict.fromkeys(ordered, 1)
-    for shape in (shape for shape in ordered if not shape.solo):
+    for shape in (shape for shape in ordered if not shape.one_worker):
         free_cpus = cpus - sum(other.cpus * size for other, size in sizes.items())
         free_gpus = gpus - sum(other.gpus * size for other, size in sizes.items())
         more = int(free_cpus // shape.cpus)
@@ -199,18 +199,18 @@ def _settled(resources: Resources, gpus: float) -> Resources:
     return resources._replace(gpus=1.0 if gpus >= 1 else 0.0) if resources.gpus < 0 else resources
 
 
-def _environment(runtime: Sequence[str]) -> dict[str, Any]:
+def _environment(pinned: Sequence[str]) -> dict[str, Any]:
     """What makes Ray give a worker its own versions of some packages, in a copy of this environment."""
-    if not runtime:
+    if not pinned:
         return {}
     # What else is installed may want other versions; the stage has no use for that, and pip would complain.
-    return {"runtime_env": {"pip": {"packages": list(runtime), "pip_check": False}}}
+    return {"runtime_env": {"pip": {"packages": list(pinned), "pip_check": False}}}
 
 
 def _no_environment(shape: Resources, error: Exception) -> UserError:
     reasons = re.findall(r"(?:ERROR|RuntimeError): .*", str(error)) or [" ".join(str(error).split())[-300:]]
     return UserError(
-        f"no worker can be had with {', '.join(shape.runtime)}: {' '.join(reasons)[:500]} "
+        f"no worker can be had with {', '.join(shape.pinned_packages)}: {' '.join(reasons)[:500]} "
         "(virtualenv and pip install them where the worker is; an index must be in its reach)"
     )
 

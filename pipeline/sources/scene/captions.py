@@ -28,7 +28,7 @@ from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
 
 
-class Phrase(NamedTuple):
+class ScenePhrase(NamedTuple):
     """A noun phrase of a caption and the objects that it means, by index into the scene."""
 
     span: Span
@@ -39,7 +39,7 @@ class Caption(NamedTuple):
     """A sentence or a fragment, with all noun phrases that mention objects."""
 
     text: str
-    phrases: list[Phrase]
+    phrases: list[ScenePhrase]
 
 
 HOW_MANY = (0, 2, 8, 6, 2, 1)
@@ -267,7 +267,7 @@ def _filled(template: _Template, speaker: _Speaker, referents: Sequence[_Referen
         said = piece if isinstance(piece, str) else piece.fill(speaker, *_arguments(piece, referents))
         if not isinstance(said, str):
             said, things = said
-            phrases.append(Phrase(Span(len(text), len(text) + len(said)), things))
+            phrases.append(ScenePhrase(Span(len(text), len(text) + len(said)), things))
         text += said
     return Caption(text, phrases)
 

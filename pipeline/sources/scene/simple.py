@@ -5,7 +5,7 @@ Each caption lists every object by size, colour and noun, so that each has an ex
 
 from random import Random
 
-from gritmill.pipeline.sources.scene.captions import Caption, Phrase
+from gritmill.pipeline.sources.scene.captions import Caption, ScenePhrase
 from gritmill.pipeline.sources.scene.colours import COLOURS, TONES, visible_on
 from gritmill.pipeline.sources.scene.layout import Background, Scene, Thing, meet, rounded, tight_box
 from gritmill.schemas.columns import Span
@@ -52,13 +52,13 @@ def _placed(rng: Random, noun: str, colours: tuple[str, ...], things: list[Thing
 
 def _listed(scene: Scene, rng: Random) -> Caption:
     text = rng.choice(OPENINGS)
-    phrases: list[Phrase] = []
+    phrases: list[ScenePhrase] = []
     order = rng.sample(range(len(scene.things)), len(scene.things))
     for place, i in enumerate(order):
         thing = scene.things[i]
         if place:
             text += " and " if i == order[-1] else ", "
         words = f"a {thing.size} {thing.colour} {thing.noun}"
-        phrases.append(Phrase(Span(len(text), len(text) + len(words)), (i,)))
+        phrases.append(ScenePhrase(Span(len(text), len(text) + len(words)), (i,)))
         text += words
     return Caption(f"{text[0].upper()}{text[1:]}.", phrases)

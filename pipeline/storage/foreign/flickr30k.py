@@ -50,7 +50,7 @@ def parse_sentence(line: str) -> tuple[str, list[Marked]]:
     return "".join([*pieces, line[end:]]), phrases
 
 
-class Annotation(NamedTuple):
+class ImageAnnotation(NamedTuple):
     """What the XML of an image says."""
 
     size: tuple[int, int]
@@ -61,7 +61,7 @@ class Annotation(NamedTuple):
     """Entities that are not to be seen, or are the scene itself."""
 
 
-def parse_annotation(xml: str) -> Annotation:
+def parse_annotation(xml: str) -> ImageAnnotation:
     """The XML of an image. Raises `ValueError` for anything else.
 
     No entity of XML is ever expanded: a document type is refused.
@@ -76,7 +76,7 @@ def parse_annotation(xml: str) -> Annotation:
     width, height = (_number(root, f"size/{name}") or 0 for name in ("width", "height"))
     if min(width, height) < 1:
         raise ValueError("XML without the image's size")
-    annotation = Annotation((int(width), int(height)), {}, set())
+    annotation = ImageAnnotation((int(width), int(height)), {}, set())
     for found in root.iter("object"):
         for entity in (name.text.strip() for name in found.findall("name") if name.text):
             if found.find("bndbox") is None:

@@ -61,7 +61,7 @@ class BatchGenerate(Paid, GlobalStage):
     writes: ClassVar[dict[str, Any]] = {"reply": Reply}
     sketches: ClassVar[dict[str, Any]] = {"request": str, "file": str}
     decides: ClassVar[dict[str, Any]] = {"request": str, "failure": str}
-    inert: ClassVar[frozenset[str]] = Paid.inert | {"attempts", "poll", "wait"}
+    run_options: ClassVar[frozenset[str]] = Paid.run_options | {"attempts", "poll", "wait"}
 
     backend: Literal["batch"] = "batch"
     """Who answers."""

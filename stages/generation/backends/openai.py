@@ -44,7 +44,7 @@ class Paid(Generate):
     """Options of all backends that reach a server by OpenAI's interface."""
 
     packages: ClassVar[dict[str, str]] = {"openai": "llm"}
-    inert: ClassVar[frozenset[str]] = Generate.inert | {
+    run_options: ClassVar[frozenset[str]] = Generate.run_options | {
         "account",
         "api_key_env",
         "base_url",
@@ -84,7 +84,7 @@ class Paid(Generate):
     account: str = ""
     """Name that spending is booked under, the recipe's if left out; what has one name shares a `max_cost`."""
 
-    def works_for(self, dataset: str) -> None:
+    def set_dataset(self, dataset: str) -> None:
         self.account = self.account or dataset
 
     def problems(self) -> list[str]:
@@ -134,7 +134,7 @@ class Paid(Generate):
         return self.image_tokens
 
     def make_budget(self) -> Budget:
-        name = self.account or self.model_dump_json(exclude=set(self.inert))
+        name = self.account or self.model_dump_json(exclude=set(self.run_options))
         return Budget(Account.named(self.replies_folder, name), self.prices, self.max_cost)
 
 
@@ -148,7 +148,13 @@ class OpenAIGenerate(Paid):
     server asks for. A key that is refused or a model that is not there stops the run at once.
     """
 
-    inert: ClassVar[frozenset[str]] = Paid.inert | {"attempts", "concurrency", "first_wait", "rpm", "tpm"}
+    run_options: ClassVar[frozenset[str]] = Paid.run_options | {
+        "attempts",
+        "concurrency",
+        "first_wait",
+        "rpm",
+        "tpm",
+    }
 
     backend: Literal["openai"] = "openai"
     """Who answers."""

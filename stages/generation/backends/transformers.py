@@ -46,10 +46,10 @@ class TransformersGenerate(Generate):
     """
 
     packages: ClassVar[dict[str, str]] = {"torch": "grounders", "transformers": "grounders"}
-    inert: ClassVar[frozenset[str]] = Generate.inert | {"device", "generation_batch"}
+    run_options: ClassVar[frozenset[str]] = Generate.run_options | {"device", "generation_batch"}
 
     # No limit of anybody's to share: every GPU gets a model.
-    solo: ClassVar[bool] = False
+    one_worker: ClassVar[bool] = False
 
     gpus: float | None = Field(default=None, ge=0)
 
@@ -81,7 +81,7 @@ class TransformersGenerate(Generate):
     def revision(self) -> dict[str, str]:
         return super().revision() | revision_of(self.model, self.model_revision)
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def make_caller(self) -> Caller:

@@ -11,13 +11,13 @@ from gritmill.schemas.columns import Columns, GroundedBox, Span
 from gritmill.schemas.images import Image, decode
 from gritmill.stages.common.local_models import Halving, ahead
 from gritmill.stages.grounders.base import Ground
-from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.detector import Detections, Detector, DetectorInput
 
 
 class DetectorGrounder(Ground):
     """Noun chunks -> candidate boxes, by a detector that is asked for phrases.
 
-    A box is a candidate for every phrase that it scores `floor` or more for; which phrase gets it is
+    A box is a candidate for every phrase that it scores at `score_threshold` or more; which gets it is
     for `select_boxes` to say. A phrase that occurs twice is asked once and its boxes are candidates
     for both. Phrases too long for the model lose leading words, and `phrase` of the box says what
     was left; a caption with more phrases than a prompt holds is asked in several. What the model cannot
@@ -30,7 +30,7 @@ class DetectorGrounder(Ground):
     """
 
     reads = ("caption", "noun_chunks", "image")
-    inert: ClassVar[frozenset[str]] = Ground.inert | {"images_at_once"}
+    run_options: ClassVar[frozenset[str]] = Ground.run_options | {"images_at_once"}
 
     batch_size: int = Field(default=32, ge=1)
     gpus: float | None = Field(default=None, ge=0)
@@ -79,12 +79,12 @@ class DetectorGrounder(Ground):
         pixels = self._detector.pixels(picture)
         return _View(row, pixels, picture.size, self._detector.stretch(*picture.size))
 
-    def _answers(self, rows: list["_Row"]) -> "Iterator[tuple[_View, Question, Answer]]":
+    def _answers(self, rows: list["_Row"]) -> "Iterator[tuple[_View, DetectorInput, Detections]]":
         """Every prompt of every row with its answer; images are made ready while the model works."""
-        waiting: dict[Hashable, list[tuple[_View, Question]]] = defaultdict(list)
+        waiting: dict[Hashable, list[tuple[_View, DetectorInput]]] = defaultdict(list)
         for view in ahead(self._look, rows, self._threads, depth=2 * self.images_at_once):
             for prompt in view.row.prompts:
-                question = Question(view.pixels, prompt, view.size)
+                question = DetectorInput(view.pixels, prompt, view.size)
                 alike = waiting[self._detector.kind(question)]
                 alike.append((view, question))
                 if len(alike) == self.images_at_once:
@@ -93,7 +93,9 @@ class DetectorGrounder(Ground):
         for alike in waiting.values():
             yield from self._together(alike)
 
-    def _together(self, alike: "list[tuple[_View, Question]]") -> "Iterator[tuple[_View, Question, Answer]]":
+    def _together(
+        self, alike: "list[tuple[_View, DetectorInput]]"
+    ) -> "Iterator[tuple[_View, DetectorInput, Detections]]":
         answers = self._answered(self._detector.answer, [question for _, question in alike])
         return ((*pair, answer) for pair, answer in zip(alike, answers, strict=True))
 
@@ -105,7 +107,7 @@ class DetectorGrounder(Ground):
         best = [
             (_rounded(Box.from_center(*center).scaled(*stretch).clipped()), round(score, 6))
             for center, score in zip(centers[order].tolist(), scores[order].tolist())
-            if score >= self.floor
+            if score >= self.score_threshold
         ]
         return [(box, score) for box, score in best if box.is_valid]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Question(NamedTuple):
+class DetectorInput(NamedTuple):
     """What a model is asked in one pass: an image as it sees it, and phrases within its limit."""
 
     pixels: "Tensor"
@@ -21,7 +21,7 @@ class Question(NamedTuple):
     """(width, height) of the image itself."""
 
 
-class Answer(NamedTuple):
+class Detections(NamedTuple):
     """What a model says to one question."""
 
     scores: "Tensor"
@@ -69,7 +69,7 @@ class Detector:
         """An RGB image -> what the model sees of it, [3, height, width]. May be called from any thread."""
         return self.image_processor(images=image, return_tensors="pt")["pixel_values"][0]
 
-    def kind(self, question: Question) -> Hashable:
+    def kind(self, question: DetectorInput) -> Hashable:
         """Only questions of one kind can share a pass without a trace of each other in their answers."""
         return tuple(question.pixels.shape)
 
@@ -77,7 +77,7 @@ class Detector:
         """Factors for x and y from 0..1 of what the model sees to 0..1 of the image."""
         return 1.0, 1.0
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         """One answer for each question; all must be of one kind."""
         raise NotImplementedError
 

@@ -32,7 +32,7 @@ class LabelledBox(NamedTuple):
     """How sure its maker was, 0..1; people are."""
 
 
-class Match(NamedTuple):
+class ChunkMatch(NamedTuple):
     """A noun chunk with the boxes that it is for."""
 
     span: Span
@@ -78,7 +78,7 @@ class Mention(NamedTuple):
 
 def matches(
     caption: str, chunks: Iterable[Span], parse: Parse, boxes: Iterable[LabelledBox], ambiguous: Ambiguous
-) -> Iterator[Match]:
+) -> Iterator[ChunkMatch]:
     """Each chunk that names a label of the image, in order, with its boxes; see `LabelGrounder`."""
     by_label: dict[str, list[LabelledBox]] = {}
     for box in boxes:
@@ -86,7 +86,7 @@ def matches(
     mentions = _mentions(caption, chunks, parse, by_label)
     for mention in mentions:
         weight = BROADER if mention.meaning.broader else SAME
-        yield Match(mention.span, _choose(mention, mentions, by_label, ambiguous), weight)
+        yield ChunkMatch(mention.span, _choose(mention, mentions, by_label, ambiguous), weight)
 
 
 def _choose(

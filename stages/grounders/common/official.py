@@ -43,7 +43,7 @@ class OfficialFileGrounder(DetectorGrounder):
             decides = {}
         return decides | versions()
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [
             self._file.weights(),
             checkpoints.weights(

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.detector import Detections, Detector, DetectorInput
 from gritmill.stages.grounders.common.phrases import joined, packed, tokens_within
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class TokenSpanDetector(Detector):
         sizes = [self._count(f"{phrase}.") for phrase in phrases]
         return [[phrases[i] for i in prompt] for prompt in packed(sizes, self._room())]
 
-    def kind(self, question: Question) -> Hashable:
+    def kind(self, question: DetectorInput) -> Hashable:
         return _canvas(question.pixels)
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         import torch
 
         texts, spans = zip(*(joined(question.phrases, end=".", gap=" ") for question in questions))
@@ -41,7 +41,7 @@ class TokenSpanDetector(Detector):
         scores = output.logits.float().sigmoid().cpu()
         centers = output.pred_boxes.float().cpu()
         return [
-            Answer(
+            Detections(
                 torch.stack(
                     [self._of(scores[i], tokens_within(offsets[i], *span)) for span in spans[i]], dim=1
                 ),

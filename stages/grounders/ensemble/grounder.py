@@ -67,7 +67,10 @@ class EnsembleGrounder(Host, Ground):
         drawn = [Drawn(one.box, one.score, member) for member, one in given]
         boxes = []
         for fused in fuse(drawn, self.weights or [1.0] * len(found), self.iou):
-            if fused.score >= self.floor and len({drawn[i].member for i in fused.of}) >= self.min_members:
+            if (
+                fused.score >= self.score_threshold
+                and len({drawn[i].member for i in fused.of}) >= self.min_members
+            ):
                 boxes.append(_named(span, fused, [given[i][1] for i in sorted(fused.of)]))
         return boxes
 

@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Asked(NamedTuple):
+class BoxQuestion(NamedTuple):
     """A question about an image."""
 
     image: "PILImage"
     question: str
 
 
-class Scored(NamedTuple):
+class ScoredBox(NamedTuple):
     """A box and the geometric mean of the probabilities of its location tokens, 0..1."""
 
     box: Box
     score: float
 
 
-class Answer(NamedTuple):
+class BoxAnswer(NamedTuple):
     """What a model said, taken apart.
 
     >>> Answer("a dog<loc_52><loc_332><loc_932><loc_774>", [Scored(Box(.05, .33, .93, .77), 0.41)], 0, True)
     """
 
     text: str
-    boxes: list[Scored]
+    boxes: list[ScoredBox]
     """In the order in which they were written."""
     unreadable: int
     """How many boxes were there but are none: inverted, outside of the image."""
@@ -53,7 +53,7 @@ class Answerer:
         self.device = device
         self.max_new_tokens = max_new_tokens
 
-    def __call__(self, asked: Sequence[Asked]) -> list[Answer]:
+    def __call__(self, asked: Sequence[BoxQuestion]) -> list[BoxAnswer]:
         """One answer for each question; the most likely token is taken each time."""
         import torch
         import transformers
@@ -79,7 +79,7 @@ class Answerer:
             for ids, said, a in zip(tokens, log_probabilities, asked, strict=True)
         ]
 
-    def _answer(self, ids: list[int], log_probabilities: list[float], size: Size) -> Answer:
+    def _answer(self, ids: list[int], log_probabilities: list[float], size: Size) -> BoxAnswer:
         end = next((i for i, token in enumerate(ids) if token in self.labeller.ends), None)
         begin = self.labeller.processor.tokenizer.bos_token_id  # Florence-2 writes it
         said = [(i, p) for i, p in zip(ids[:end], log_probabilities) if i != begin]
@@ -89,13 +89,13 @@ class Answerer:
         parsed = dialect.parse(text, size)
         tokens = [(span, p) for span, (_, p) in zip(_spans(texts), said, strict=True)]
         boxes = [
-            Scored(box, round(_certainty(place, text, tokens), 6))
+            ScoredBox(box, round(_certainty(place, text, tokens), 6))
             for box, place in zip(parsed.written, dialect.places(text), strict=True)
             if box is not None
         ]
         if not self.labeller.all_groups:
             boxes = boxes[: _size_of_first_group(parsed)]
-        return Answer(text, boxes, parsed.unreadable, end is not None)
+        return BoxAnswer(text, boxes, parsed.unreadable, end is not None)
 
     def _growing(self, ids: list[int]) -> Iterator[str]:
         """The text after each token: what a token adds is not what it is alone."""

@@ -29,7 +29,7 @@ from gritmill.stages.common.local_models import (
     revision_of,
 )
 from gritmill.stages.grounders.base import Ground
-from gritmill.stages.grounders.generative.answering import Answer, Answerer, Asked
+from gritmill.stages.grounders.generative.answering import Answerer, BoxAnswer, BoxQuestion
 from gritmill.stages.grounders.generative.labellers import INSTRUCTIONS, LABELLERS
 
 
@@ -72,7 +72,7 @@ class GenerativeGrounder(Ground):
     reads: ClassVar[tuple[str, ...]] = ("caption", "noun_chunks", "image")
     writes = {"candidates": list[GroundedBox], "grounding_answers": list[PhraseAnswer]}
     packages: ClassVar[dict[str, str]] = {"torch": "grounders", "transformers": "grounders"}
-    inert: ClassVar[frozenset[str]] = Ground.inert | {"questions_at_once"}
+    run_options: ClassVar[frozenset[str]] = Ground.run_options | {"questions_at_once"}
 
     batch_size: int = Field(default=32, ge=1)
     gpus: float | None = Field(default=None, ge=0)
@@ -88,7 +88,7 @@ class GenerativeGrounder(Ground):
     """How the model spells boxes, one of `pipeline dialects`; null for what `pipeline train` has taught it,
     else for what its family was trained to write. For checkpoints that were fine-tuned elsewhere to write
     others."""
-    floor: float = Field(default=0.0, ge=0, le=1)
+    score_threshold: float = Field(default=0.0, ge=0, le=1)
     """Boxes that the model was less sure of are not kept at all."""
     max_new_tokens: int = Field(default=256, ge=8)
     """Longest answer; a box takes 2 tokens (Kosmos-2) to about 30 (Qwen-VL)."""
@@ -125,7 +125,7 @@ class GenerativeGrounder(Ground):
         names = {chosen} if chosen else {family.dialect_name for family in LABELLERS.values()}
         return sorted(DIALECTS.target(name) for name in names if name in DIALECTS)
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def setup(self) -> None:
@@ -146,7 +146,7 @@ class GenerativeGrounder(Ground):
     def process(self, batch: Columns) -> Columns:
         columns = zip(batch["image"], batch["caption"], batch["noun_chunks"], strict=True)
         rows = [self._row(image, caption, spans) for image, caption, spans in columns]
-        waiting: list[tuple[_Row, Asked]] = []
+        waiting: list[tuple[_Row, BoxQuestion]] = []
         for row, asked in self._asked([row for row in rows if row.questions]):
             waiting.append((row, asked))
             if len(waiting) == self.questions_at_once:
@@ -170,16 +170,16 @@ class GenerativeGrounder(Ground):
         ]
         return _Row(image, spans, phrases, questions, {})
 
-    def _asked(self, rows: "list[_Row]") -> "Iterator[tuple[_Row, Asked]]":
+    def _asked(self, rows: "list[_Row]") -> "Iterator[tuple[_Row, BoxQuestion]]":
         """Every question once, with its image, which is decoded while the model works."""
         images = ahead(
             lambda row: decode(row.image.read()), rows, self._threads, depth=self.questions_at_once
         )
         for row, image in zip(rows, images, strict=True):
             for question in dict.fromkeys(filter(None, row.questions)):
-                yield row, Asked(image, question)
+                yield row, BoxQuestion(image, question)
 
-    def _ask(self, waiting: "list[tuple[_Row, Asked]]") -> None:
+    def _ask(self, waiting: "list[tuple[_Row, BoxQuestion]]") -> None:
         answers = self._answered(self._answers, [asked for _, asked in waiting])
         for (row, asked), answer in zip(waiting, answers, strict=True):
             row.answers[asked.question] = answer
@@ -196,7 +196,7 @@ class GenerativeGrounder(Ground):
             for span, phrase, answer in zip(row.spans, row.phrases, answers, strict=True)
             if answer
             for box, score in answer.boxes
-            if score >= self.floor
+            if score >= self.score_threshold
         ]
 
 
@@ -206,7 +206,7 @@ class _Row(NamedTuple):
     phrases: list[str]
     questions: list[str]
     """Of each span; empty where there is nothing to ask for."""
-    answers: dict[str, Answer]
+    answers: dict[str, BoxAnswer]
 
 
 def _kept(row: _Row) -> list[PhraseAnswer]:

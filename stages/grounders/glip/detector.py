@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.detector import Detections, Detector, DetectorInput
 from gritmill.stages.grounders.common.phrases import joined, packed, tokens_within
-from gritmill.stages.grounders.glip.post import Found, detections
+from gritmill.stages.grounders.glip.post import PhraseBoxes, detections
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -55,10 +55,10 @@ class GlipDetector(Detector):
         bgr = (rgb.flip(-1) - torch.tensor(MEAN)) / torch.tensor(STD)
         return bgr.permute(2, 0, 1)
 
-    def kind(self, question: Question) -> Hashable:
+    def kind(self, question: DetectorInput) -> Hashable:
         return canvas(question.pixels)
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         texts, spans = zip(
             *(joined(question.phrases, end="", gap=SEPARATOR) for question in questions), strict=True
         )
@@ -108,7 +108,7 @@ def canvas(pixels: "Tensor") -> tuple[int, int]:
     return height, width
 
 
-def _answer(found: Sequence[Found], question: Question) -> Answer:
+def _answer(found: Sequence[PhraseBoxes], question: DetectorInput) -> Detections:
     """The boxes of all phrases one after the other, each scored for its own phrase alone."""
     height, width = question.pixels.shape[1:]
     boxes = torch.cat([each.boxes for each in found]).cpu()
@@ -121,4 +121,4 @@ def _answer(found: Sequence[Found], question: Question) -> Answer:
     # Their last pixel belongs to them, and is one of the image itself: in training, boxes were shrunk by
     # it before they were scaled with the image.
     first, last = corners[:, :2], corners[:, 2:] + 1 / torch.tensor(question.size)
-    return Answer(scores, torch.cat([(first + last) / 2, last - first], dim=1))
+    return Detections(scores, torch.cat([(first + last) / 2, last - first], dim=1))

@@ -19,7 +19,7 @@ MAX_IOU = 0.6
 """Of two candidates of a phrase that overlap more, the better stays (MODEL.ATSS.NMS_TH)."""
 
 
-class Found(NamedTuple):
+class PhraseBoxes(NamedTuple):
     """The boxes of a phrase, best first."""
 
     boxes: "Tensor"
@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
 def detections(
     levels: Sequence[Level], image: int, phrases: Sequence[Sequence[int]], size: tuple[int, int], most: int
-) -> list[Found]:
+) -> list[PhraseBoxes]:
     """The boxes of each phrase in one image of a batch, at most so many.
 
     A phrase is the positions of its tokens; `size` is (height, width) of the image without its padding.
@@ -39,7 +39,7 @@ def detections(
     return [_chosen(parts, size, most) for parts in zip(*candidates)]
 
 
-def _candidates(level: Level, stride: int, image: int, phrases: Sequence[Sequence[int]]) -> list[Found]:
+def _candidates(level: Level, stride: int, image: int, phrases: Sequence[Sequence[int]]) -> list[PhraseBoxes]:
     tokens = level.logits[image].sigmoid()
     centredness = level.centredness[image].sigmoid()
     centers = anchor_centers(*level.size, stride, like=tokens)
@@ -51,11 +51,11 @@ def _candidates(level: Level, stride: int, image: int, phrases: Sequence[Sequenc
         best = scores.argsort(descending=True, stable=True)[:PER_LEVEL]
         best = best[scores[best] >= 0]
         boxes = decoded(level.differences[image, best], centers[best], stride)
-        found.append(Found(boxes, scores[best]))
+        found.append(PhraseBoxes(boxes, scores[best]))
     return found
 
 
-def _chosen(parts: Sequence[Found], size: tuple[int, int], most: int) -> Found:
+def _chosen(parts: Sequence[PhraseBoxes], size: tuple[int, int], most: int) -> PhraseBoxes:
     height, width = size
     scores = torch.cat([part.scores for part in parts])
     boxes = torch.cat([part.boxes for part in parts])
@@ -64,7 +64,7 @@ def _chosen(parts: Sequence[Found], size: tuple[int, int], most: int) -> Found:
     seen = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # the others lay in the padding
     boxes, scores = boxes[seen], scores[seen]
     kept = suppressed(boxes, scores, most)
-    return Found(boxes[kept], scores[kept])
+    return PhraseBoxes(boxes[kept], scores[kept])
 
 
 def suppressed(boxes: "Tensor", scores: "Tensor", most: int) -> list[int]:

@@ -28,7 +28,7 @@ class Swin(nn.Module):
         self.patch_embed = PatchEmbedding(channels)
         widths = [channels * 2**i for i in range(len(depths))]
         self.layers = nn.ModuleList(
-            Stage(width, depth, head, window, is_last=i == len(depths) - 1)
+            SwinStage(width, depth, head, window, is_last=i == len(depths) - 1)
             for i, (width, depth, head) in enumerate(zip(widths, depths, heads))
         )
         for i, width in enumerate(widths[1:], start=1):
@@ -58,7 +58,7 @@ class PatchEmbedding(nn.Module):
         return self.norm(self.proj(image).permute(0, 2, 3, 1))
 
 
-class Stage(nn.Module):
+class SwinStage(nn.Module):
     """Blocks of one resolution, every second one with shifted windows; [B, H, W, C] -> the same."""
 
     def __init__(self, channels: int, depth: int, heads: int, window: int, is_last: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gritmill.stages.grounders.common.detector import Detector, Question
+from gritmill.stages.grounders.common.detector import Detector, DetectorInput
 from gritmill.stages.grounders.common.token_span import TokenSpanDetector
 from gritmill.stages.grounders.glip.detector import scaled_size
 
@@ -32,7 +32,7 @@ class GroundingDinoDetector(TokenSpanDetector):
         rgb = torch.from_numpy(np.array(small, dtype=np.float32)) / 255
         return ((rgb - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)
 
-    def kind(self, question: Question) -> Hashable:
+    def kind(self, question: DetectorInput) -> Hashable:
         # The package gives the attention masks of a batch to the wrong rows (its `repeat(nhead, 1, 1)` goes
         # by heads, torch by rows), which does no harm only where all are the same.
         layout = tuple(self._count(phrase) for phrase in question.phrases)

@@ -30,7 +30,7 @@ class GroundingDinoGrounder(OfficialFileGrounder):
         "virtualenv": "groundingdino",  # with which Ray makes such workers
     }
     # The last that have what the package calls in BERT.
-    runtime: ClassVar[dict[str, str]] = {"transformers": "4.57.1", "tokenizers": "0.22.1"}
+    pinned_packages: ClassVar[dict[str, str]] = {"transformers": "4.57.1", "tokenizers": "0.22.1"}
 
     grounder: Literal["groundingdino"] = "groundingdino"
     """Where the boxes come from."""

@@ -14,7 +14,7 @@ from gritmill.schemas.weights import Weights
 from gritmill.stages.common.onnx_files import WANTED, Device, session, versions
 from gritmill.stages.common.weight_files import Sha256, WeightFile
 from gritmill.stages.grounders.common.labelled import Ambiguous, LabelGrounder, LabelledBox, matches
-from gritmill.stages.grounders.onnx.yolox import Detector
+from gritmill.stages.grounders.onnx.yolox import YoloxDetector
 
 COCO = "coco_classes"
 MAX_CLASSES_BYTES = 10**6
@@ -50,12 +50,13 @@ class OnnxGrounder(LabelGrounder):
     """A box goes if it overlaps a better one of its class by more than this IoU. YOLOX's own."""
     ambiguous: Ambiguous = "all"
     """What to do where it is not clear which boxes are meant, such as "a dog" among three: `drop` the
-    chunk, give it `all` of the class, or the `largest`, as many as it says. All boxes of `floor` or more
-    count, so raise that to what you take for certain (0.4, say) before you choose other than `all`."""
+    chunk, give it `all` of the class, or the `largest`, as many as it says. All boxes of
+    `score_threshold` or more count, so raise that to what you take for certain (0.4, say) before you choose
+    other than `all`."""
     device: Device = "auto"
     """Where the model runs; auto takes a GPU if onnxruntime has one. `cuda` needs gpus: 1."""
 
-    _detector: Detector = PrivateAttr()
+    _detector: YoloxDetector = PrivateAttr()
     _label: str = PrivateAttr()
 
     def problems(self) -> list[str]:
@@ -74,21 +75,21 @@ class OnnxGrounder(LabelGrounder):
             found = {}
         return super().revision() | found | versions("onnxruntime", "pillow")
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [self._file.weights()]
 
     def setup(self) -> None:
         self._label = self._file.label()
         loaded = session(self._file, self.device, self.cpus)
         try:
-            self._detector = Detector(loaded, self._names())
+            self._detector = YoloxDetector(loaded, self._names())
         except UserError as error:
             raise UserError(f"{self._file}: {error}") from error
 
     def process(self, batch: Columns) -> Columns:
         encoded = [image.read() for image in batch["image"]]
         once = list(dict.fromkeys(encoded))
-        found = self._detector.detect([decode(data) for data in once], self.floor, self.nms_iou)
+        found = self._detector.detect([decode(data) for data in once], self.score_threshold, self.nms_iou)
         boxes = dict(zip(once, found, strict=True))
         rows = zip(batch["caption"], batch["noun_chunks"], batch["parse"], encoded, strict=True)
         return {
@@ -104,7 +105,7 @@ class OnnxGrounder(LabelGrounder):
             GroundedBox(match.span, labelled.box, score, self._label, labelled.label)
             for match in matches(caption, chunks, parse, boxes, self.ambiguous)
             for labelled in match.boxes
-            if (score := round(labelled.score * match.weight, 6)) >= self.floor
+            if (score := round(labelled.score * match.weight, 6)) >= self.score_threshold
         ]
 
     @property

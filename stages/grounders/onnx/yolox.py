@@ -30,7 +30,7 @@ MAX_BOXES = 1000
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
-class Detector:
+class YoloxDetector:
     """A loaded model and the names of its classes."""
 
     def __init__(self, session: Any, classes: Sequence[str]) -> None:
@@ -45,12 +45,14 @@ class Detector:
         self._corners, self._strides = anchors(self.height, self.width)
         self._is_decoded = self._probe()
 
-    def detect(self, images: Sequence["PILImage"], floor: float, max_iou: float) -> list[list[LabelledBox]]:
-        """RGB images -> the boxes of each that score `floor` or more, best first, after NMS by class."""
+    def detect(
+        self, images: Sequence["PILImage"], threshold: float, max_iou: float
+    ) -> list[list[LabelledBox]]:
+        """RGB images -> the boxes of each that score `threshold` or more, best first, after NMS by class."""
         pictures = [self._letterboxed(image) for image in images]
         outputs = self._outputs([pixels for pixels, _ in pictures])
         return [
-            self._boxes(output, size, floor, max_iou)
+            self._boxes(output, size, threshold, max_iou)
             for output, (_, size) in zip(outputs, pictures, strict=True)
         ]
 
@@ -70,7 +72,9 @@ class Detector:
             found += list(output[: len(some)].astype(np.float32))
         return found
 
-    def _boxes(self, output: Array, size: tuple[int, int], floor: float, max_iou: float) -> list[LabelledBox]:
+    def _boxes(
+        self, output: Array, size: tuple[int, int], threshold: float, max_iou: float
+    ) -> list[LabelledBox]:
         if not self._is_decoded:
             output = decoded(output, self._corners, self._strides)
         if not np.isfinite(output).all():
@@ -79,7 +83,7 @@ class Detector:
         classes = scores.argmax(axis=1)
         best = scores.max(axis=1)
         order = np.argsort(-best, kind="stable")[:MAX_BOXES]
-        order = order[best[order] >= floor]
+        order = order[best[order] >= threshold]
         found: dict[int, list[LabelledBox]] = {}
         for i in order.tolist():
             x, y, w, h = map(float, output[i, :4])

@@ -51,7 +51,7 @@ class TransformersGrounder(DetectorGrounder):
     def revision(self) -> dict[str, str]:
         return revision_of(self.model, self.model_revision)
 
-    def loads(self) -> list[Weights]:
+    def needed_weights(self) -> list[Weights]:
         return [checkpoints.weights(self.model, self.model_revision)]
 
     def _load(self) -> tuple[Detector, str]:

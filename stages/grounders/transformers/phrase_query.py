@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 
-from gritmill.stages.grounders.common.detector import Answer, Detector, Question
+from gritmill.stages.grounders.common.detector import Detections, Detector, DetectorInput
 from gritmill.stages.grounders.common.phrases import packed
 
 QUERIES_AT_ONCE = 64
@@ -21,7 +21,7 @@ class OwlDetector(Detector):
         side = max(width, height)  # OWLv2 pads at the right and at the bottom
         return side / width, side / height
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         import torch
 
         most = max(len(question.phrases) for question in questions)
@@ -35,7 +35,7 @@ class OwlDetector(Detector):
         )
         scores = output.logits.float().sigmoid().cpu()
         centers = output.pred_boxes.float().cpu()
-        return [Answer(scores[i, :, : len(q.phrases)], centers[i]) for i, q in enumerate(questions)]
+        return [Detections(scores[i, :, : len(q.phrases)], centers[i]) for i, q in enumerate(questions)]
 
     def _room_for_phrase(self) -> int:
         return self._room()
@@ -52,11 +52,11 @@ class OmDetTurboDetector(Detector):
         sizes = [self._count(f"{phrase},") for phrase in phrases]
         return [[phrases[i] for i in prompt] for prompt in packed(sizes, self._room_in_task())]
 
-    def kind(self, question: Question) -> Hashable:
+    def kind(self, question: DetectorInput) -> Hashable:
         # Missing phrases are filled up with zeros, which compete for the queries with those that are there.
         return super().kind(question), len(question.phrases)
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[DetectorInput]) -> list[Detections]:
         import torch
 
         limit = self.model.config.text_config.max_position_embeddings
@@ -75,7 +75,7 @@ class OmDetTurboDetector(Detector):
         output = self._run(**{name: tensor.to(self.device) for name, tensor in inputs.items()})
         scores = output.decoder_class_logits.float().sigmoid().cpu()
         centers = output.decoder_coord_logits.float().cpu()
-        return [Answer(*pair) for pair in zip(scores, centers, strict=True)]
+        return [Detections(*pair) for pair in zip(scores, centers, strict=True)]
 
     def _room_in_task(self) -> int:
         return self._room() - self._count("Detect")

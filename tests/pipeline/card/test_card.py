@@ -218,7 +218,7 @@ def test_a_stage_of_another_is_shown_and_not_imported(dataset):
 def test_a_grounder_of_another_within_a_stage_of_ours_is_not_imported_either(dataset, tmp_path, monkeypatch):
     (tmp_path / "somebody_elses.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    members = "[{grounder: annotations}, {somebody_elses:Mine: {floor: 0.5}}]"
+    members = "[{grounder: annotations}, {somebody_elses:Mine: {score_threshold: 0.5}}]"
     change(dataset / "recipe.yaml", "grounder: annotations", f"grounder: ensemble\n    members: {members}")
     assert "somebody_elses:Mine" in card_of(dataset)
     assert "somebody_elses" not in sys.modules

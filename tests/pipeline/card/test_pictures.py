@@ -11,7 +11,7 @@ from PIL import Image
 from gritmill.pipeline.card import is_picture, write_card
 from gritmill.pipeline.card.choose import choose, expressions
 from gritmill.pipeline.card.draw import COLOURS, drawn
-from gritmill.pipeline.card.pictures import Picture, pictures_section
+from gritmill.pipeline.card.pictures import CardPicture, pictures_section
 from gritmill.pipeline.storage.store import Store
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
@@ -176,7 +176,7 @@ def test_what_others_wrote_is_shown_and_not_obeyed():
         "url": "https://host/a b](x)<script>",
     }
     hostile = record("0", caption="<script>alert(1)</script> | ![x](y)\nz", metadata=json.dumps(metadata))
-    text = pictures_section([Picture("samples/1.jpg", b"", hostile)])
+    text = pictures_section([CardPicture("samples/1.jpg", b"", hostile)])
     assert "<script" not in text and "<b>" not in text and "javascript" not in text
     assert len(text.splitlines()) == 3
     links = re.findall(r"(?<!\\)\]\(([^)]*)\)", text)

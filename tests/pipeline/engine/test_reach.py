@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gritmill.pipeline.engine import reach
-from gritmill.pipeline.engine.reach import Code
+from gritmill.pipeline.engine.reach import CodeBase
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -95,7 +95,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[
             path.write_text(text)
         importlib.invalidate_caches()
         reach._content.cache_clear()
-        return Code().reach(target).definitions
+        return CodeBase().reach(target).definitions
 
     return reached
 
@@ -178,7 +178,7 @@ def test_a_module_without_source_counts_by_its_bytes(
 
 def test_what_is_not_there_cannot_be_read() -> None:
     with pytest.raises(LookupError, match="the code of nowhere:Stage cannot be read"):
-        Code().reach("nowhere:Stage")
+        CodeBase().reach("nowhere:Stage")
 
 
 def test_a_package_of_the_class_counts_where_it_is_installed(
@@ -191,13 +191,13 @@ def test_a_package_of_the_class_counts_where_it_is_installed(
             "import other.code\ndef f(): return other.code.g()\ndef g(): return 1\n"
         )
     monkeypatch.syspath_prepend(folder)
-    assert set(Code().reach("mine.code:f").definitions) == {"mine.code:f"}
-    assert set(Code().reach("mine.code:f", own=["other"]).definitions) == {"mine.code:f", "other.code:g"}
+    assert set(CodeBase().reach("mine.code:f").definitions) == {"mine.code:f"}
+    assert set(CodeBase().reach("mine.code:f", own=["other"]).definitions) == {"mine.code:f", "other.code:g"}
 
 
 def test_it_ends_at_what_is_locked(code: Callable[..., dict[str, str]]) -> None:
     code()
-    found = Code().reach("acme.stage:Stage", locked={"acme.base:Base", "acme.stage:Stage"})
+    found = CodeBase().reach("acme.stage:Stage", locked={"acme.base:Base", "acme.stage:Stage"})
     assert found.locked == {"acme.base:Base"}
     assert not {"acme.base:Base", "acme.base:Base.twice"} & set(found.definitions)
 
@@ -222,9 +222,9 @@ DIGESTS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from gritmill.pipeline.engine import reach
-from gritmill.pipeline.engine.reach import Code
+from gritmill.pipeline.engine.reach import CodeBase
 from gritmill.pipeline.engine.syntax import short
-code = Code()
+code = CodeBase()
 print(json.dumps({t: short(json.dumps(code.reach(t).definitions, sort_keys=True)) for t in sys.argv[2:]}))
 """
 

@@ -14,7 +14,7 @@ from gritmill.pipeline.engine.recorded_stages import recorded_stage, stage_entry
     [
         ("noun_chunks", ("noun_chunks", "noun_chunks", {})),
         ({"noun_chunks": None}, ("noun_chunks", "noun_chunks", {})),
-        ({"ground": {"as": "again", "floor": 0.1}}, ("again", "ground", {"floor": 0.1})),
+        ({"ground": {"as": "again", "score_threshold": 0.1}}, ("again", "ground", {"score_threshold": 0.1})),
     ],
 )
 def test_an_entry_has_a_name_a_kind_and_options(entry: Any, expected: object) -> None:

@@ -69,7 +69,7 @@ jobs = {name: load_recipe(f"{name}.yaml") for name in ("grit", "scenes")}
 def look():
     reach._content.cache_clear()
     importlib.invalidate_caches()
-    identity.CODE = reach.Code()
+    identity.CODE = reach.CodeBase()
     plans = {name: make_plan(job, Parts.of([{"uri": "a"}])) for name, job in jobs.items()}
     return {name: {step: [made.digest, made.code.counted] for step, made in plan.made_of.items()}
             for name, plan in plans.items()}
@@ -173,7 +173,7 @@ EDITS: dict[str, tuple[list[Edit], dict[str, list[str]]]] = {
         {"grit": ["select_boxes"], "scenes": []},
     ),
     "the annotations grounder, also within another": (
-        [("stages/grounders/annotations.py", "self.floor", "-self.floor")],
+        [("stages/grounders/annotations.py", "self.score_threshold", "-self.score_threshold")],
         {"grit": ["ground", "verify_boxes"], "scenes": []},
     ),
     "the coco writer": (

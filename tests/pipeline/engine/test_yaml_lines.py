@@ -28,7 +28,7 @@ stages:
         (("stages", 0), 7),
         (("stages", 1, "ground", "grounder"), 9),
         # What is not in the file is near the closest thing around it that is.
-        (("stages", 1, "ground", "floor"), 8),
+        (("stages", 1, "ground", "score_threshold"), 8),
         (("stages", 7), 6),
         (("output",), 2),
     ],

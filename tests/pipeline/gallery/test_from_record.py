@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gritmill.pipeline.gallery.entry import Entry
+from gritmill.pipeline.gallery.entry import GalleryEntry
 from gritmill.pipeline.gallery.from_record import from_dropped, from_record
 from gritmill.pipeline.sources.images import StoredImage
 from gritmill.schemas.boxes import Box
@@ -36,7 +36,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def spans(entry: Entry) -> list[tuple[int, int, int]]:
+def spans(entry: GalleryEntry) -> list[tuple[int, int, int]]:
     return [(phrase["start"], phrase["end"], len(phrase["boxes"])) for phrase in entry["phrases"]]
 
 

@@ -28,9 +28,9 @@ def rows(*captions: str) -> Columns:
 
 def test_people_agree_with_themselves() -> None:
     said: list[str] = []
-    variants = ["annotations", "{grounder: annotations, floor: 0.9}"]
+    variants = ["annotations", "{grounder: annotations, score_threshold: 0.9}"]
     samples, outcomes = compare_grounders("quickstart", variants, SCENES, nms_iou=1, say=said.append)
-    assert said == ["annotations", "annotations floor=0.9"]
+    assert said == ["annotations", "annotations score_threshold=0.9"]
     assert (samples.images, len(samples.columns["caption"])) == (10, 20)
     for outcome in outcomes:
         assert (outcome.ap, outcome.at.recall, outcome.at.precision) == (1.0, 1.0, 1.0)
@@ -116,7 +116,7 @@ def test_the_memory_is_the_grounder_s_own() -> None:
     ("variant", "message"),
     [
         ("anotations", "option grounder 'anotations' is not known; choose one of: annotations"),
-        ("{grounder: annotations, flor: 1}", "option flor is not known; did you mean 'floor'?"),
+        ("{grounder: annotations, flor: 1}", "option flor is not known; did you mean 'score_threshold'?"),
         ("{grounder: [}", "--try {grounder: [}: this is not YAML"),
         ("[annotations]", "--try [annotations]: write it as --try '{grounder: onnx, model: FILE}'"),
         ("{grounder: onnx, model: gone.onnx}", "model 'gone.onnx' is no file that can be read"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gritmill.pipeline.grounder_bench.questions import Question
+from gritmill.pipeline.grounder_bench.questions import GroundingQuestion
 from gritmill.pipeline.grounder_bench.score import (
     AtThreshold,
     at_best_threshold,
@@ -50,7 +50,7 @@ def found(*boxes, span=SPAN):
     ],
 )
 def test_matching(truth, crowds, boxes, hits) -> None:
-    judged = judge([Question(0, SPAN, truth, crowds)], [found(*boxes)])
+    judged = judge([GroundingQuestion(0, SPAN, truth, crowds)], [found(*boxes)])
     assert judged.hits.tolist() == hits
     assert judged.wanted == len(truth)
     assert judged.scores.tolist() == sorted(judged.scores.tolist(), reverse=True)
@@ -59,19 +59,23 @@ def test_matching(truth, crowds, boxes, hits) -> None:
 def test_a_phrase_is_judged_by_its_own_boxes() -> None:
     other = Span(9, 14)
     candidates = [[*found((A, 0.9)), *found((B, 0.8), span=other)], found((C, 0.7))]
-    questions = [Question(0, SPAN, [B], []), Question(0, other, [B], []), Question(1, SPAN, [C], [])]
+    questions = [
+        GroundingQuestion(0, SPAN, [B], []),
+        GroundingQuestion(0, other, [B], []),
+        GroundingQuestion(1, SPAN, [C], []),
+    ]
     judged = judge(questions, candidates)
     assert (judged.scores.tolist(), judged.hits.tolist()) == ([0.9, 0.8, 0.7], [False, True, True])
 
 
 def test_nms_goes_first() -> None:
-    questions, candidates = [Question(0, SPAN, [A], [])], [found((A, 0.9), (NEAR_A, 0.8))]
+    questions, candidates = [GroundingQuestion(0, SPAN, [A], [])], [found((A, 0.9), (NEAR_A, 0.8))]
     assert judge(questions, candidates).hits.tolist() == [True, False]
     assert judge(questions, candidates, 0.5).hits.tolist() == [True]
 
 
 def test_thresholds_by_hand() -> None:
-    questions = [Question(0, SPAN, [A, B, C], [])]
+    questions = [GroundingQuestion(0, SPAN, [A, B, C], [])]
     judged = judge(questions, [found((A, 0.9), (FAR, 0.62), (B, 0.6), (FAR, 0.1))])
     assert at_threshold(judged, 0.9) == AtThreshold(0.9, 1 / 3, 1.0)
     assert at_threshold(judged, 0.6) == AtThreshold(0.6, 2 / 3, 2 / 3)
@@ -82,9 +86,9 @@ def test_thresholds_by_hand() -> None:
 
 def test_average_precision_by_hand() -> None:
     """Recalls 0 to 1/3 at precision 1, to 2/3 at 2/3, beyond at 0: 34 and 33 of 101 points."""
-    judged = judge([Question(0, SPAN, [A, B, C], [])], [found((A, 0.9), (FAR, 0.62), (B, 0.6))])
+    judged = judge([GroundingQuestion(0, SPAN, [A, B, C], [])], [found((A, 0.9), (FAR, 0.62), (B, 0.6))])
     assert average_precision(judged) == pytest.approx((34 * 1 + 33 * 2 / 3) / 101)
-    assert average_precision(judge([Question(0, SPAN, [A], [])], [[]])) == 0.0
+    assert average_precision(judge([GroundingQuestion(0, SPAN, [A], [])], [[]])) == 0.0
 
 
 def some_box(rng: random.Random) -> Box:
@@ -105,7 +109,7 @@ def test_average_precision_is_that_of_pycocotools(seed: int) -> None:
         crowds = [some_box(rng) for _ in range(rng.choice([0, 0, 1]))]
         near = [moved(rng, box) for box in (*truth, *truth, *crowds) if rng.random() < 0.7]
         boxes = [*near, *(some_box(rng) for _ in range(rng.randint(0, 3)))]
-        questions.append(Question(row, SPAN, truth, crowds))
+        questions.append(GroundingQuestion(row, SPAN, truth, crowds))
         candidates.append(found(*((box, round(rng.random(), 1)) for box in boxes)))  # many scores are equal
     ours = average_precision(judge(questions, candidates))
     assert 0.2 < ours < 0.95

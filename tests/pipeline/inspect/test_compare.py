@@ -36,15 +36,25 @@ def shown(table: object) -> str:
         ({"name": "x"}, {"name": "x"}, []),
         ({"name": "x"}, {"name": "y"}, [("name", '"x"', '"y"')]),
         (
-            {"stages": ["noun_chunks", {"ground": {"floor": 0.1}}]},
-            {"stages": [{"noun_chunks": None}, {"ground": {"floor": 0.2}}]},
-            [("stages.ground.floor", "0.1", "0.2")],
+            {"stages": ["noun_chunks", {"ground": {"score_threshold": 0.1}}]},
+            {"stages": [{"noun_chunks": None}, {"ground": {"score_threshold": 0.2}}]},
+            [("stages.ground.score_threshold", "0.1", "0.2")],
         ),
         ({"stages": ["tasks"]}, {"stages": []}, [("stages.tasks", "{}", "-")]),
         (
-            {"stages": [{"ground": {"as": "a", "floor": 1}}, {"ground": {"as": "b", "floor": 1}}]},
-            {"stages": [{"ground": {"as": "a", "floor": 1}}, {"ground": {"as": "b", "floor": 2}}]},
-            [("stages.b.floor", "1", "2")],
+            {
+                "stages": [
+                    {"ground": {"as": "a", "score_threshold": 1}},
+                    {"ground": {"as": "b", "score_threshold": 1}},
+                ]
+            },
+            {
+                "stages": [
+                    {"ground": {"as": "a", "score_threshold": 1}},
+                    {"ground": {"as": "b", "score_threshold": 2}},
+                ]
+            },
+            [("stages.b.score_threshold", "1", "2")],
         ),
         ({"train": {"betas": [0.9, 0.9]}}, {}, [("train.betas", "[0.9, 0.9]", "-")]),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gritmill.pipeline.inspect import doctor
-from gritmill.pipeline.inspect.doctor import Finding, examine
+from gritmill.pipeline.inspect.doctor import Diagnosis, examine
 from gritmill.stages.registry import all_stages
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +35,7 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return call
 
 
-def findings() -> dict[str, Finding]:
+def findings() -> dict[str, Diagnosis]:
     return {finding.subject: finding for finding in examine()}
 
 

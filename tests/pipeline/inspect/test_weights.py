@@ -67,7 +67,7 @@ def test_the_hub_s_cache_is_looked_into(
     files: dict[str, str], is_here: bool, size: int | None, cache: Callable[..., Path]
 ) -> None:
     folder = cache(files)
-    [weights] = TransformersGrounder(model_revision=COMMIT).loads()
+    [weights] = TransformersGrounder(model_revision=COMMIT).needed_weights()
     assert weights == Weights(MODEL, "hub", COMMIT, str(folder))
     found = look("ground", weights)
     assert (found.is_here, found.bytes) == (is_here, size)
@@ -111,13 +111,13 @@ def test_what_is_pinned_is_not_remarked_upon(cache: Callable[..., Path], write_r
 def test_files_are_known_by_their_content(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(b"12345")
-    [weights] = OnnxGrounder(model=str(path)).loads()
+    [weights] = OnnxGrounder(model=str(path)).needed_weights()
     found = look("ground", weights)
     assert (found.is_here, found.bytes, weights.unpinned) == (True, 5, "sha256")
     assert found.licence == "unknown"
-    [held] = OnnxGrounder(model=str(path), sha256=weights.revision).loads()
+    [held] = OnnxGrounder(model=str(path), sha256=weights.revision).needed_weights()
     assert held.unpinned == ""
-    [gone] = OnnxGrounder(model=str(tmp_path / "nowhere.onnx")).loads()
+    [gone] = OnnxGrounder(model=str(tmp_path / "nowhere.onnx")).needed_weights()
     assert "@unknown, licence unknown, size unknown, not on disk" in next(look("ground", gone).lines())
 
 
@@ -139,4 +139,4 @@ def test_the_hub_is_asked_for_the_size_of_what_is_not_here(monkeypatch: pytest.M
 def test_every_stage_that_takes_a_model_of_transformers_says_which() -> None:
     taking = {name: cls for name, cls in all_stages().items() if "transformers" in cls.packages}
     assert len(taking) > 5
-    assert [name for name, cls in taking.items() if cls.loads is Stage.loads] == []
+    assert [name for name, cls in taking.items() if cls.needed_weights is Stage.needed_weights] == []

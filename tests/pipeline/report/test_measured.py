@@ -12,7 +12,7 @@ from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
 from gritmill.pipeline.report import Choice, charts, find_run, write_report
-from gritmill.pipeline.report.measured import Measured, measured
+from gritmill.pipeline.report.measured import MeasuredColumn, measured
 from gritmill.pipeline.storage.store import Store
 
 pytest.importorskip("vl_convert", reason="needs vl-convert")
@@ -38,7 +38,7 @@ def finished(tmp_path: Path, coco_mini: Path, write_recipe: Callable[..., Path])
     return make
 
 
-def of(found: list[Measured], column: str) -> Measured:
+def of(found: list[MeasuredColumn], column: str) -> MeasuredColumn:
     [one] = [one for one in found if one.column == column]
     return one
 
@@ -109,14 +109,14 @@ def test_a_chart_has_bars_and_near_thresholds(
     lines: int,
     says: str,
 ) -> None:
-    chart = charts.measurement(Measured("check", "words", bounds, Counter(kept), Counter(dropped)))
+    chart = charts.measurement(MeasuredColumn("check", "words", bounds, Counter(kept), Counter(dropped)))
     assert says in chart.says
     assert chart.svg.count("stroke-dasharray") == lines
     assert sum(int(n.replace(",", "")) for *_, n in chart.rows) == sum(kept.values()) + sum(dropped.values())
 
 
 def test_values_of_many_sizes_are_drawn_in_powers_of_ten() -> None:
-    found = Measured("check", "sharpness", [("at least 50", 50.0)], Counter({60.5: 2, 9000.0: 2}))
+    found = MeasuredColumn("check", "sharpness", [("at least 50", 50.0)], Counter({60.5: 2, 9000.0: 2}))
     found.dropped[9.5] = 1
     chart = charts.measurement(found)
     assert chart.rows[0][0].startswith("9.5 to ") and chart.svg.count("stroke-dasharray") == 1
@@ -126,7 +126,7 @@ def test_values_of_many_sizes_are_drawn_in_powers_of_ten() -> None:
 
 @pytest.mark.parametrize("value", [0.75, -2.5, 1e-9])
 def test_one_value_is_a_narrow_bar(value: float) -> None:
-    found = Measured("check", "share", [], Counter({value: 999, 0.25: 1}))
+    found = MeasuredColumn("check", "share", [], Counter({value: 999, 0.25: 1}))
     [place] = [place for place, _, rows in charts.measurement(found).rows if rows == "999"]
     low, high = map(float, place.split(" to "))
     assert low <= value <= high and high - low < 0.01 * abs(value)
@@ -134,4 +134,4 @@ def test_one_value_is_a_narrow_bar(value: float) -> None:
 
 def test_no_more_bars_than_fit_whatever_was_measured() -> None:
     many = Counter({float(value): 1 for value in range(1, 5000)})
-    assert len(charts.measurement(Measured("check", "pixels", [], many, Counter())).rows) <= 33
+    assert len(charts.measurement(MeasuredColumn("check", "pixels", [], many, Counter())).rows) <= 33

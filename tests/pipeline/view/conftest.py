@@ -16,7 +16,7 @@ from gritmill.pipeline.engine.recipes import load_recipe
 from gritmill.pipeline.engine.run import run
 from gritmill.pipeline.engine.runners.local import LocalRunner
 from gritmill.pipeline.storage.store import Store
-from gritmill.pipeline.view import Server, Side, View, open_side
+from gritmill.pipeline.view import Server, Side, Viewer, open_side
 
 if TYPE_CHECKING:
     pass
@@ -102,7 +102,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
     def start(*names: object, host: str = "127.0.0.1") -> Server:
         sides = [name if isinstance(name, Side) else open_side(str(name)) for name in names]
-        server = Server(View(sides), host)
+        server = Server(Viewer(sides), host)
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server

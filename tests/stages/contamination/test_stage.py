@@ -10,8 +10,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from gritmill.schemas.columns import Columns, Reject
 from gritmill.schemas.errors import UserError
 from gritmill.stages.contamination import lists
-from gritmill.stages.contamination.lists import Entry
-from gritmill.stages.contamination.stage import Contamination, Match
+from gritmill.stages.contamination.lists import EvaluationEntry
+from gritmill.stages.contamination.stage import Contamination, ListMatch
 from gritmill.stages.dedup.perceptual import perceptual_hash
 
 QUESTION = "What is the man in the yellow jacket holding in his left hand?"
@@ -54,7 +54,7 @@ def photographs(coco_mini: Path) -> list[Image.Image]:
     return [Image.open(path).convert("RGB") for path in sorted((coco_mini / "images").iterdir())]
 
 
-def guard(tmp_path: Path, *entries: Entry, **options: Any) -> Contamination:
+def guard(tmp_path: Path, *entries: EvaluationEntry, **options: Any) -> Contamination:
     path = tmp_path / "val.evaluation.jsonl"
     path.write_bytes(lists.dumps(entries))
     stage = Contamination(against=[str(path)], **options)
@@ -63,8 +63,11 @@ def guard(tmp_path: Path, *entries: Entry, **options: Any) -> Contamination:
     return stage
 
 
-def of_images(images: list[Image.Image]) -> list[Entry]:
-    return [Entry("val", f"{i}.jpg", "", perceptual_hash(jpeg(image)), "") for i, image in enumerate(images)]
+def of_images(images: list[Image.Image]) -> list[EvaluationEntry]:
+    return [
+        EvaluationEntry("val", f"{i}.jpg", "", perceptual_hash(jpeg(image)), "")
+        for i, image in enumerate(images)
+    ]
 
 
 CHANGES = {
@@ -111,7 +114,7 @@ def test_the_nearest_evaluation_image_is_named(photographs: list[Image.Image], t
     entries = of_images([cropped(photographs[0]), photographs[0], photographs[5]])
     stage = guard(tmp_path, *entries, mode="measure")
     found = stage.process(batch(jpeg(photographs[0])))["evaluation_match"]
-    assert found == [Match("image", "1.jpg of val", "0 bits differ")]
+    assert found == [ListMatch("image", "1.jpg of val", "0 bits differ")]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,7 @@ def test_the_nearest_evaluation_image_is_named(photographs: list[Image.Image], t
 def test_equal_ids_are_found_in_whichever_form_they_come(
     listed: str, given: str, is_found: bool, tmp_path: Path
 ) -> None:
-    stage = guard(tmp_path, Entry("refcoco/val", "", listed, None, ""))
+    stage = guard(tmp_path, EvaluationEntry("refcoco/val", "", listed, None, ""))
     [found] = stage.process(batch(ids=(given,)))["evaluation_match"]
     expected = Reject("evaluation_id", f"{listed} of refcoco/val: image id {given}")
     assert found == (expected if is_found else None)
@@ -147,7 +150,7 @@ def test_equal_ids_are_found_in_whichever_form_they_come(
     ],
 )
 def test_words_shared_with_a_question(caption: str, is_found: bool, tmp_path: Path) -> None:
-    stage = guard(tmp_path, Entry("vqa", "", "", None, QUESTION))
+    stage = guard(tmp_path, EvaluationEntry("vqa", "", "", None, QUESTION))
     [found] = stage.process(batch(b"", caption=caption))["evaluation_match"]
     if is_found:
         assert found.reason == "evaluation_text" and "of vqa: shares 'what is the man in the" in found.value
@@ -156,15 +159,15 @@ def test_words_shared_with_a_question(caption: str, is_found: bool, tmp_path: Pa
 
 
 def test_other_captions_of_the_image_are_looked_at_too(tmp_path: Path) -> None:
-    stage = guard(tmp_path, Entry("vqa", "", "", None, QUESTION))
+    stage = guard(tmp_path, EvaluationEntry("vqa", "", "", None, QUESTION))
     rows = batch(b"") | {"captions": [["a man", QUESTION]]}
     assert isinstance(stage.process(rows)["evaluation_match"][0], Reject)
 
 
 def test_measuring_drops_nothing(tmp_path: Path) -> None:
-    stage = guard(tmp_path, Entry("vqa", "", "7", None, ""), mode="measure")
+    stage = guard(tmp_path, EvaluationEntry("vqa", "", "7", None, ""), mode="measure")
     assert stage.process(batch(ids=("7", "8")))["evaluation_match"] == [
-        Match("id", "7 of vqa", "image id 7"),
+        ListMatch("id", "7 of vqa", "image id 7"),
         None,
     ]
 
@@ -229,7 +232,10 @@ def test_the_content_of_a_list_is_part_of_the_fingerprint(tmp_path: Path) -> Non
 
 
 def test_a_list_survives_its_file() -> None:
-    entries = [Entry("val", "a.jpg", "a", bytes(range(16)), ""), Entry("val", "", "", None, "naïve 犬\u2028")]
+    entries = [
+        EvaluationEntry("val", "a.jpg", "a", bytes(range(16)), ""),
+        EvaluationEntry("val", "", "", None, "naïve 犬\u2028"),
+    ]
     assert lists.loads(lists.dumps(entries), "x") == entries
 
 

@@ -105,7 +105,7 @@ def test_another_file_makes_another_fingerprint(save_onnx):
     one = Nsfw(model=save_onnx(name="one.onnx"), max_nsfw=0.5)
     two = Nsfw(model=save_onnx((1, 3, 32, 32), name="two.onnx"), max_nsfw=0.5)
     assert one.revision()["model"] != two.revision()["model"]
-    assert one.loads()[0].origin == "disk"
+    assert one.needed_weights()[0].origin == "disk"
 
 
 @pytest.fixture(scope="module", params=["single", "multi", "one"])

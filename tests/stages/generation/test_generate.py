@@ -286,8 +286,8 @@ def test_the_estimate_is_above_what_the_server_counts(tmp_path: Path) -> None:
 
 def test_what_runs_decides_nothing_is_left_out_of_the_fingerprint() -> None:
     fields = OpenAIGenerate.model_fields
-    assert OpenAIGenerate.inert <= set(fields)
-    assert set(fields) - OpenAIGenerate.inert == {
+    assert OpenAIGenerate.run_options <= set(fields)
+    assert set(fields) - OpenAIGenerate.run_options == {
         "backend", "prompts", "seed", "image", "max_tokens", "temperature", "reask",
         "model", "model_revision", "parameters", "structured", "max_side",
     }  # fmt: skip

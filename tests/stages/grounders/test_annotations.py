@@ -218,7 +218,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("caption", "present", "expected"), GOLDEN, ids=[row[0][:40] for row in GOLDEN])
 def test_real_captions(ground: Ground, caption: str, present: str, expected: dict[str, int]) -> None:
-    assert ground(caption, present, floor=0.6) == expected
+    assert ground(caption, present, score_threshold=0.6) == expected
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,9 @@ def test_a_broader_word_scores_less_and_the_floor_cuts_it(
         ("Two animals", 0.5),
         ("a man", 1.0),
     ]
-    assert {box.phrase for box in candidates("Two animals and a man.", pets, floor=0.6)} == {"a man"}
+    assert {box.phrase for box in candidates("Two animals and a man.", pets, score_threshold=0.6)} == {
+        "a man"
+    }
 
 
 def test_the_largest_comes_first(candidates: Callable[..., list[GroundedBox]]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import Span
 from gritmill.schemas.errors import UserError
-from gritmill.stages.grounders.common.detector import Question
+from gritmill.stages.grounders.common.detector import DetectorInput
 from gritmill.stages.grounders.groundingdino import grounder as grounder_module
 from gritmill.stages.grounders.groundingdino.grounder import GroundingDinoGrounder
 
@@ -131,7 +131,7 @@ def ground(grounder, *rows):
 def test_phrases_get_the_boxes_of_their_own_tokens(at_once, files):
     both = (Picture(8, 6), "a dog, a big cat", [Span(0, 5), Span(7, 16)])
     alone = (Picture(8, 6), "the dog", [Span(0, 7)])
-    first, second = ground(stage(files, floor=0.5, images_at_once=at_once), both, alone)
+    first, second = ground(stage(files, score_threshold=0.5, images_at_once=at_once), both, alone)
     high, low = round(1 / (1 + 2.718281828**-4), 6), round(1 / (1 + 2.718281828**-2), 6)
     assert [(c.span, c.phrase, c.score) for c in first] == [
         (Span(0, 5), "a dog", high),
@@ -147,7 +147,7 @@ def test_only_questions_with_the_same_masks_share_a_pass(files):
     grounder.setup()
     pixels = torch.zeros(3, 8, 8)
     kinds = [
-        grounder._detector.kind(Question(pixels, phrases, (8, 8)))
+        grounder._detector.kind(DetectorInput(pixels, phrases, (8, 8)))
         for phrases in (["a dog", "big cat"], ["the cat", "a dog"], ["a big dog", "cat"], ["a dog"])
     ]
     assert kinds[0] == kinds[1] and len(set(kinds)) == 3
@@ -168,7 +168,7 @@ def test_images_are_seen_as_by_the_authors_code(files):
 
 
 def test_its_workers_have_an_older_transformers(files, monkeypatch):
-    assert GroundingDinoGrounder.runtime["transformers"].startswith("4.")
+    assert GroundingDinoGrounder.pinned_packages["transformers"].startswith("4.")
     monkeypatch.setattr(grounder_module, "versions", lambda: {"transformers": "5.23.0"})
     with pytest.raises(UserError, match=r"does not work with transformers 5\.23\.0; `pipeline run` on Ray"):
         stage(files).setup()

@@ -162,7 +162,7 @@ def test_the_image_is_encoded_once_for_all_of_its_phrases(sam3, monkeypatch) -> 
 
 
 def test_a_batch_of_eight_gives_what_eight_of_one_give(sam3) -> None:
-    stage = loaded(sam3, floor=0)
+    stage = loaded(sam3, score_threshold=0)
     rows = [
         (Bytes(i, (64 + 16 * i, 160 - 8 * i)), "a dog and a cat", ["a dog", "a cat"][: 1 + i % 2])
         for i in range(8)
@@ -177,7 +177,7 @@ def test_a_batch_of_eight_gives_what_eight_of_one_give(sam3) -> None:
 
 
 def test_scores_and_boxes_are_those_of_the_library(sam3) -> None:
-    stage = loaded(sam3, floor=0)
+    stage = loaded(sam3, score_threshold=0)
     [found] = ground(stage, (Bytes(), "a dog", ["a dog"]))
     import transformers as hf
 

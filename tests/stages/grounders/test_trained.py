@@ -23,7 +23,7 @@ from gritmill.schemas.expressions import as_definite
 from gritmill.stages.grounders.generative.grounder import GenerativeGrounder
 from gritmill.stages.grounders.generative.labellers import LABELLERS
 from gritmill.trainer import provenance
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.load import load
 from gritmill.trainer.models.save import save
 
@@ -58,7 +58,7 @@ def test_it_is_asked_as_the_trainer_asks_it(family: str, dialect: str, tmp_path:
     assert labeller.ends >= adapter.ends
     for phrase in PHRASES:
         words = {"expression": phrase, "definite": as_definite(phrase)}
-        asked = Asked("rec", {slot: text for slot, text in words.items() if text}, [])
+        asked = Prompt("rec", {slot: text for slot, text in words.items() if text}, [])
         wanted = adapter.ask_batch([picture()], [asked], native=False)
         given = labeller.inputs([picture()], [labeller.question(labeller.asked(phrase), "On the left, ")])
         assert given.keys() == wanted.keys()

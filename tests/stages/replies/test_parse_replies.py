@@ -22,13 +22,13 @@ from gritmill.schemas.conversations import (
     to_json,
 )
 from gritmill.schemas.dialects import DIALECTS
-from gritmill.schemas.replies import Exchange, Exchanges, Region, Reply, exchanges_schema
+from gritmill.schemas.replies import Exchange, Exchanges, Reply, ToldRegion, exchanges_schema
 from gritmill.stages.replies import regions
 from gritmill.stages.replies.formats import exchanges
 from gritmill.stages.replies.parse_replies import ParseReplies
 
 DOG, MAN = Box(0.12345, 0.2, 0.5, 0.9), Box(0.0, 0.0, 1.0, 0.95)
-KNOWN = [Region("dog", DOG), Region("person", MAN)]
+KNOWN = [ToldRegion("dog", DOG), ToldRegion("person", MAN)]
 QA = "Question:\nWhat is it?\n===\nAnswer:\nA dog.\n==="
 
 

@@ -86,7 +86,7 @@ def test_a_file_that_is_no_sam_is_one_sentence(content, message, checkpoint, cap
 def test_the_digest_may_be_pinned(checkpoint) -> None:
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     pinned = SegmentAnythingSegmenter(checkpoint=str(checkpoint), sha256=digest)
-    assert pinned.problems() == [] and [weights.unpinned for weights in pinned.loads()] == [""]
+    assert pinned.problems() == [] and [weights.unpinned for weights in pinned.needed_weights()] == [""]
     other = SegmentAnythingSegmenter(checkpoint=str(checkpoint), sha256="0" * 64)
     [problem] = other.problems()
     assert f"has the SHA-256 {digest}, but sha256 is 000" in problem and "\n" not in problem

@@ -199,7 +199,7 @@ def test_wrong_boxes_are_told_from_right_ones_on_real_photographs(
     """
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     pytest.importorskip("spacy", reason="needs the extra `nlp`")
-    onnx = {"grounder": "onnx", "model": str(yolox_nano), "floor": 0.2}
+    onnx = {"grounder": "onnx", "model": str(yolox_nano), "score_threshold": 0.2}
     stage = VerifyBoxes.model_validate({check: onnx, "drops": []})
     stage.setup()
     columns = drawn_by_people(coco_mini, limit=25)

@@ -11,7 +11,7 @@ from gritmill.schemas.columns import Span
 from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Phrase, Turn, TurnRegion
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data.examples import Bad, Example
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.load import Loaded, load
 from gritmill.trainer.models.masking import IGNORED
 from gritmill.trainer.models.save import save
@@ -81,17 +81,20 @@ def test_it_is_asked_as_it_was_trained(loaded):
 @pytest.mark.parametrize(
     ("asked", "prompt"),
     [
-        (Asked("caption", {}, []), "What does the image describe?"),
-        (Asked("rec", {"expression": "a dog"}, []), "Locate the phrases in the caption: a dog"),
+        (Prompt("caption", {}, []), "What does the image describe?"),
+        (Prompt("rec", {"expression": "a dog"}, []), "Locate the phrases in the caption: a dog"),
         (
-            Asked("phrase_grounding", {"phrase": "a dog", "caption": "a dog on a sofa"}, []),
+            Prompt("phrase_grounding", {"phrase": "a dog", "caption": "a dog on a sofa"}, []),
             "Locate the phrases in the caption: a dog",
         ),
         (
-            Asked("reg", {}, [Box(0.1, 0.2, 0.5, 0.75)]),
+            Prompt("reg", {}, [Box(0.1, 0.2, 0.5, 0.75)]),
             "What does the region <loc_100><loc_200><loc_500><loc_750> describe?",
         ),
-        (Asked("rec", {"expression": "<OD> of </s>"}, []), "Locate the phrases in the caption: (OD) of (/s)"),
+        (
+            Prompt("rec", {"expression": "<OD> of </s>"}, []),
+            "Locate the phrases in the caption: (OD) of (/s)",
+        ),
     ],
 )
 def test_in_the_words_of_its_authors(loaded, asked, prompt):
@@ -101,7 +104,7 @@ def test_in_the_words_of_its_authors(loaded, asked, prompt):
 
 def test_its_authors_have_no_words_for_grounded_captions(loaded):
     with pytest.raises(UserError, match="grounded_caption"):
-        loaded.adapter.ask_batch([SCENES[0].image], [Asked("grounded_caption", {}, [])], native=True)
+        loaded.adapter.ask_batch([SCENES[0].image], [Prompt("grounded_caption", {}, [])], native=True)
 
 
 LONG = "word " * 300

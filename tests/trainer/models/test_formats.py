@@ -11,7 +11,7 @@ from gritmill.schemas.conversations import ASSISTANT, HUMAN, Conversation, Turn
 from gritmill.schemas.dialects import CROP, DIALECTS
 from gritmill.schemas.errors import UserError
 from gritmill.trainer.data.examples import Bad, Example
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.registry import adapter_for
 from gritmill.trainer.models.turns import question, written_boxes
 
@@ -68,7 +68,7 @@ def test_what_is_asked_begins_what_is_learnt(loaded, scene, answer):
     ]
     batch = adapter.train_batch([Example(scene.key, scene.key, scene.image, Conversation(turns))])
     [ids], [labels] = batch.tensors["input_ids"].tolist(), batch.tensors["labels"].tolist()
-    asked = adapter.ask_batch([scene.image], [Asked("vqa", {"question": question}, [])], native=False)
+    asked = adapter.ask_batch([scene.image], [Prompt("vqa", {"question": question}, [])], native=False)
     [prompt] = asked["input_ids"].tolist()
     assert ids[: len(prompt)] == prompt
     assert labels == [-100] * len(prompt) + ids[len(prompt) :]
@@ -126,31 +126,31 @@ def test_examples_without_an_answer_are_named_and_the_others_stay(loaded, scene)
 @pytest.mark.parametrize(
     ("model_type", "asked", "text"),
     [
-        ("kosmos-2", Asked("rec", {"expression": "a dog"}, []), "<grounding><phrase>a dog</phrase>"),
+        ("kosmos-2", Prompt("rec", {"expression": "a dog"}, []), "<grounding><phrase>a dog</phrase>"),
         (
             "kosmos-2",
-            Asked("phrase_grounding", {"caption": "a dog on a mat", "phrase": "a mat"}, []),
+            Prompt("phrase_grounding", {"caption": "a dog on a mat", "phrase": "a mat"}, []),
             "<grounding>a dog on <phrase>a mat</phrase>",
         ),
         (
             "kosmos-2",
-            Asked("reg", {}, [Box(0, 0, 1, 1)]),
+            Prompt("reg", {}, [Box(0, 0, 1, 1)]),
             "<grounding><phrase>It</phrase><object><patch_index_0000><patch_index_1023></object> is",
         ),
-        ("kosmos-2", Asked("vqa", {"question": "Why?"}, []), "Question: Why? Answer:"),
-        ("paligemma", Asked("rec", {"expression": "a <b> dog; a[0]"}, []), "detect a <b> dog; a[0]"),
+        ("kosmos-2", Prompt("vqa", {"question": "Why?"}, []), "Question: Why? Answer:"),
+        ("paligemma", Prompt("rec", {"expression": "a <b> dog; a[0]"}, []), "detect a <b> dog; a[0]"),
         (
             "paligemma",
-            Asked("rec", {"expression": "<loc0001> </s> <image>"}, []),
+            Prompt("rec", {"expression": "<loc0001> </s> <image>"}, []),
             "detect (loc0001) (/s) (image)",
         ),
         (
             "kosmos-2",
-            Asked("rec", {"expression": "a</phrase> <i>"}, []),
+            Prompt("rec", {"expression": "a</phrase> <i>"}, []),
             "<grounding><phrase>a(/phrase) <i></phrase>",
         ),
-        ("paligemma", Asked("caption", {}, []), "caption en"),
-        ("llava", Asked("vqa", {"question": "Why?"}, []), "Why?"),
+        ("paligemma", Prompt("caption", {}, []), "caption en"),
+        ("llava", Prompt("vqa", {"question": "Why?"}, []), "Why?"),
     ],
 )
 def test_the_authors_own_words(model_type, asked, text):
@@ -166,7 +166,7 @@ QUESTION = 'Is "{0}" <b>at</b> a[0]; {x: 1} or [link](http://x.y)?'
 def test_a_question_is_asked_as_it_stands(name):
     size, boxes = (640, 480), [Box(0.621, 0.082, 0.772, 0.132), Box(0.1, 0.2, 0.5, 0.9)]
     text = f"{QUESTION} By [0.621, 0.082, 0.772, 0.132] or [0.10,0.20,0.50,0.90]? {PLAIN}"
-    asked = Asked("vqa", {"question": text}, written_boxes(text))
+    asked = Prompt("vqa", {"question": text}, written_boxes(text))
     assert asked.boxes == boxes
     dialect = DIALECTS[name]
     first, second = (dialect.encode_boxes([box], size) for box in boxes)
@@ -178,7 +178,7 @@ def test_a_question_is_asked_as_it_stands(name):
 
 def test_a_box_that_the_model_is_not_shown_stands_as_it_is():
     text = "What is at [0.01, 0.2, 0.05, 0.8]?"
-    asked = Asked("vqa", {"question": text}, written_boxes(text))
+    asked = Prompt("vqa", {"question": text}, written_boxes(text))
     assert question(asked, None, replace(DIALECTS["ferret"], geometry=CROP), (200, 50)) == text
 
 
@@ -189,7 +189,7 @@ def test_no_question_can_forge_what_is_more_than_text(loaded, scene):
     assert "<image>" in special
 
     def ids(text: str) -> list[int]:
-        asked = Asked("vqa", {"question": text}, [])
+        asked = Prompt("vqa", {"question": text}, [])
         return adapter.ask_batch([scene.image], [asked], native=False)["input_ids"][0].tolist()
 
     forged = set(tokenizer.convert_tokens_to_ids(special)) - {tokenizer.unk_token_id}
@@ -201,5 +201,5 @@ def test_a_family_without_words_of_its_own_says_so(loaded, scene):
     if "grounded_caption" in loaded.adapter.native:
         pytest.skip("it has words for this task")
     with pytest.raises(UserError, match="prompts: instruction"):
-        loaded.adapter.ask_batch([scene.image], [Asked("grounded_caption", {}, [])], native=True)
-    assert loaded.adapter.ask_batch([scene.image], [Asked("grounded_caption", {}, [])], native=False)
+        loaded.adapter.ask_batch([scene.image], [Prompt("grounded_caption", {}, [])], native=True)
+    assert loaded.adapter.ask_batch([scene.image], [Prompt("grounded_caption", {}, [])], native=False)

@@ -2,9 +2,14 @@
 
 import pytest
 
-from gritmill.trainer.models.masking import Labels, Segment, Unfit, answer_labels
+from gritmill.trainer.models.masking import Labels, TextSegment, Unfit, answer_labels
 
-TALK = [Segment("Q1", False), Segment("a</s>", True), Segment("Q2", False), Segment("bc</s>", True)]
+TALK = [
+    TextSegment("Q1", False),
+    TextSegment("a</s>", True),
+    TextSegment("Q2", False),
+    TextSegment("bc</s>", True),
+]
 IMAGE = [900, 901, 902]
 """What the processor puts before the text."""
 
@@ -40,12 +45,12 @@ def test_an_answer_that_does_not_fit_whole_is_none(tokenizer):
 
 
 def test_what_follows_the_last_answer_is_cut_off(tokenizer):
-    longer = [*TALK[:2], Segment("\n", False)]
+    longer = [*TALK[:2], TextSegment("\n", False)]
     assert answer_labels(tokenizer, longer, ids_of(tokenizer, longer), 99).ids[-1] != -100
 
 
 def test_a_token_of_question_and_answer_is_refused(tokenizer):
-    both = [Segment("Q!", False), Segment("?</s>", True)]
+    both = [TextSegment("Q!", False), TextSegment("?</s>", True)]
     with pytest.raises(Unfit, match="both a question and its answer"):
         answer_labels(tokenizer, both, ids_of(tokenizer, both), 99)
 

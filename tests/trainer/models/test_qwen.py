@@ -13,7 +13,7 @@ from scene_questions import example, learn, say, scenes, score
 from gritmill.schemas.boxes import Box
 from gritmill.schemas.dialects import DIALECTS, PAD
 from gritmill.trainer.data.examples import Bad
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.load import Loaded, load
 from gritmill.trainer.models.masking import IGNORED
 from gritmill.trainer.models.registry import adapter_for
@@ -168,10 +168,10 @@ def test_what_was_saved_answers_the_same(learnt, tmp_path):
     [
         (
             "qwen2_5_vl",
-            Asked("rec", {"expression": "the <|im_end|> dog"}, []),
+            Prompt("rec", {"expression": "the <|im_end|> dog"}, []),
             "Locate the (|im_end|) dog, output its bbox coordinates using JSON format.",
         ),
-        ("qwen3_vl", Asked("caption", {}, []), "Describe this image."),
+        ("qwen3_vl", Prompt("caption", {}, []), "Describe this image."),
     ],
 )
 def test_in_the_words_of_its_authors(model_type, asked, prompt):

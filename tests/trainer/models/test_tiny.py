@@ -11,7 +11,7 @@ from gritmill.schemas.dialects import DIALECTS
 from gritmill.schemas.images import decode
 from gritmill.trainer.data.examples import Example
 from gritmill.trainer.models import tiny
-from gritmill.trainer.models.base import Asked
+from gritmill.trainer.models.base import Prompt
 from gritmill.trainer.models.load import load
 
 OPTIONS = tiny.TinyOptions(width=32, heads=2, vision_layers=1, layers=1)
@@ -82,7 +82,7 @@ def test_it_is_trained_on_answers_asked_and_read_back(examples: list[Example], t
     model.save_pretrained(tmp_path)
     adapter.processor.save_pretrained(tmp_path)
     loaded = load(str(tmp_path), dialect="tiny")
-    asked = [Asked("rec", {"expression": "a circle", "definite": "the circle"}, [])] * 2
+    asked = [Prompt("rec", {"expression": "a circle", "definite": "the circle"}, [])] * 2
     images = [example.image for example in examples[:2]]
     texts = []
     for one, speaker in ((model.eval(), adapter), (loaded.model, loaded.adapter)):

@@ -32,7 +32,7 @@ class Meaning(NamedTuple):
     """The noun's form is a plural of the name that was found."""
 
 
-class Table(NamedTuple):
+class LabelTable(NamedTuple):
     labels: frozenset[str]
     """The labels that the table describes."""
     same: dict[str, tuple[str, ...]]
@@ -91,7 +91,7 @@ def words_of(text: str) -> list[str]:
 
 
 @cache
-def table() -> Table:
+def table() -> LabelTable:
     """The table of synonyms, read once."""
     same: dict[str, dict[str, None]] = {}
     broader: dict[str, dict[str, None]] = {}
@@ -109,7 +109,7 @@ def table() -> Table:
                 same.setdefault(key(name), {})[key(label)] = None
         if label != NO_LABEL:
             labels[key(label)] = None
-    return Table(
+    return LabelTable(
         frozenset(labels),
         {name: tuple(found) for name, found in same.items()},
         {name: tuple(found) for name, found in broader.items()},

@@ -62,7 +62,7 @@ def test_different_questions_are_both_named() -> None:
     [
         ({}, [0.7, 0.2]),
         ({"min_members": 2}, [0.7]),
-        ({"floor": 0.21}, [0.7]),
+        ({"score_threshold": 0.21}, [0.7]),
         ({"weights": [3, 1]}, [0.75, 0.1]),  # (3 * 0.8 + 0.6) / 2 * 2 / 4; 0.4 / 4
     ],
 )
@@ -86,22 +86,24 @@ def test_a_recipe_names_members_as_ground_does() -> None:
     stage = cls.model_validate({"grounder": "ensemble", "members": [ANNOTATIONS, onnx], "cpus": 3})
     assert set(stage.reads) == {"caption", "noun_chunks", "parse", "annotations", "image"}
     assert cls.reads == ("caption", "noun_chunks")
-    assert [type(one).__name__ for one in stage.within()] == ["AnnotationGrounder", "OnnxGrounder"]
-    assert [one.cpus for one in stage.within()] == [3, 3]
+    assert [type(one).__name__ for one in stage.inner()] == ["AnnotationGrounder", "OnnxGrounder"]
+    assert [one.cpus for one in stage.inner()] == [3, 3]
     assert stage.gpus == 0
     assert cls.model_validate(stage.model_dump(mode="json")) == stage
     assert not any("cpus" in member for member in stage.model_dump(mode="json")["members"])
 
 
 def test_a_member_may_be_of_the_users_own() -> None:
-    own = {"odd_grounders:WholeImage": {"floor": 0.5}}
+    own = {"odd_grounders:WholeImage": {"score_threshold": 0.5}}
     stage = EnsembleGrounder.model_validate(
         {"members": [ANNOTATIONS, own, {"odd_grounders:WholeImage": None}]}
     )
     _, half, plain = stage.members
-    assert half == WholeImage(floor=0.5) and plain == WholeImage()
+    assert half == WholeImage(score_threshold=0.5) and plain == WholeImage()
     dumped = stage.model_dump(mode="json")
-    assert dumped["members"][1] == {"odd_grounders:WholeImage": {"floor": 0.5, "grounder": "whole_image"}}
+    assert dumped["members"][1] == {
+        "odd_grounders:WholeImage": {"score_threshold": 0.5, "grounder": "whole_image"}
+    }
     assert EnsembleGrounder.model_validate(dumped) == stage
 
 
@@ -167,7 +169,7 @@ def test_real_parts_on_real_photographs(yolox_nano: Path, coco_mini: Path) -> No
     pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
     pytest.importorskip("spacy", reason="needs the extra `nlp`")
     columns = chunked(coco_mini, limit=60)
-    onnx = {"grounder": "onnx", "model": str(yolox_nano), "floor": 0.3}
+    onnx = {"grounder": "onnx", "model": str(yolox_nano), "score_threshold": 0.3}
     stage = EnsembleGrounder.model_validate({"members": [ANNOTATIONS, onnx], "min_members": 2})
     stage.setup()
     found = stage.process({name: columns[name] for name in stage.reads})["candidates"]

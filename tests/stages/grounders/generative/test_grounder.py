@@ -317,7 +317,7 @@ def test_one_readable_answer_keeps_the_sample(new):
 
 
 def test_the_floor(new):
-    stage = loaded(new, floor=0.6)
+    stage = loaded(new, score_threshold=0.6)
     text, *_ = SAID[stage._answers.labeller.model_type][0]
     Scripted(stage, text)
     out = stage.process(batch((shown(0), CAPTION, PHRASES[:1])))

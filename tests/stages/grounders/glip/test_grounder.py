@@ -36,7 +36,7 @@ def grounder(folder, variant="fused", **options):
 
 @pytest.fixture(scope="module")
 def glip(folder):
-    stage = grounder(folder, floor=0)
+    stage = grounder(folder, score_threshold=0)
     stage.setup()
     return stage
 
@@ -206,7 +206,7 @@ def test_boxes_of_a_phrase_hardly_overlap(glip):
 
 
 def test_scores_begin_at_the_floor_and_boxes_at_the_best(folder):
-    stage = grounder(folder, floor=0.2, max_boxes_per_phrase=3)
+    stage = grounder(folder, score_threshold=0.2, max_boxes_per_phrase=3)
     stage.setup()
     (found,) = ground(stage, (picture(150, 30), ["a dog", "a man", "the big red cat"]))
     assert found and all(c.score >= 0.2 for c in found)

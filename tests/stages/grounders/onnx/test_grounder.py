@@ -17,7 +17,7 @@ from PIL import Image
 from tiny_yolox import SIDE, decoded_anchors, raw_anchors, save_yolox
 
 from gritmill import prompts
-from gritmill.pipeline.grounder_bench.questions import Question
+from gritmill.pipeline.grounder_bench.questions import GroundingQuestion
 from gritmill.pipeline.grounder_bench.score import at_threshold, average_precision, judge
 from gritmill.pipeline.sources.coco import CocoSource
 from gritmill.schemas.boxes import Box
@@ -26,7 +26,7 @@ from gritmill.schemas.errors import UserError
 from gritmill.stages.common.onnx_files import session
 from gritmill.stages.common.weight_files import WeightFile
 from gritmill.stages.grounders.onnx.grounder import OnnxGrounder
-from gritmill.stages.grounders.onnx.yolox import Detector, anchors, letterbox
+from gritmill.stages.grounders.onnx.yolox import YoloxDetector, anchors, letterbox
 
 CLASSES = ("dog", "cat")
 # Stride 8, row 2, column 3: centre (3.5, 2.25) * 8 = (28, 18), size exp(ln 2, ln 4) * 8 = (16, 32).
@@ -79,8 +79,8 @@ def classes(tmp_path: Path) -> Path:
     return path
 
 
-def detector(model: Path, classes: Sequence[str] = CLASSES) -> Detector:
-    return Detector(session(WeightFile("model", str(model), "", None), "cpu", 1), classes)
+def detector(model: Path, classes: Sequence[str] = CLASSES) -> YoloxDetector:
+    return YoloxDetector(session(WeightFile("model", str(model), "", None), "cpu", 1), classes)
 
 
 def grounder(model: Path, classes: Path | None, **options: Any) -> OnnxGrounder:
@@ -194,9 +194,9 @@ def test_a_candidate_says_where_it_is_from(tmp_path: Path, classes: Path) -> Non
 def test_a_broader_word_halves_the_score(tmp_path: Path, classes: Path) -> None:
     model = save_yolox(tmp_path / "tiny.onnx", raw_anchors(2, DOG, CAT))
 
-    def found(floor: float) -> dict[str, float]:
+    def found(score_threshold: float) -> dict[str, float]:
         batch = rows(png(plain(64, 64)), caption="an animal")
-        [row] = grounder(model, classes, floor=floor).process(batch)["candidates"]
+        [row] = grounder(model, classes, score_threshold=score_threshold).process(batch)["candidates"]
         return {one.phrase: one.score for one in row}
 
     assert found(0.1) == pytest.approx({"dog": 0.36, "cat": 0.15})
@@ -343,7 +343,7 @@ def test_measured_on_real_photographs(yolox_nano: Path, coco_mini: Path) -> None
     """
     columns = annotated(coco_mini)
     loaded = detector(yolox_nano, prompts.word_list("coco_classes"))
-    questions: list[Question] = []
+    questions: list[GroundingQuestion] = []
     candidates: list[list[GroundedBox]] = []
     for row, (reference, drawn) in enumerate(zip(columns["image"], columns["annotations"], strict=True)):
         with Image.open(reference.uri) as photo:
@@ -353,7 +353,7 @@ def test_measured_on_real_photographs(yolox_nano: Path, coco_mini: Path) -> None
         for label, span in spans.items():
             of_label = [one for one in drawn if one.label == label]
             boxes = [one.box for one in of_label if not one.crowd]
-            questions.append(Question(row, span, boxes, [one.box for one in of_label if one.crowd]))
+            questions.append(GroundingQuestion(row, span, boxes, [one.box for one in of_label if one.crowd]))
     judged = judge(questions, candidates)
     assert average_precision(judged) >= 0.35
     for min_score, recall, precision in ((0.1, 0.42, 0.36), (0.3, 0.31, 0.65)):

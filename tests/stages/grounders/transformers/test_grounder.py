@@ -14,7 +14,7 @@ from gritmill.schemas.boxes import Box
 from gritmill.schemas.columns import GroundedBox, Span
 from gritmill.schemas.errors import UserError
 from gritmill.stages.grounders.common import phrases
-from gritmill.stages.grounders.common.detector import Question
+from gritmill.stages.grounders.common.detector import DetectorInput
 from gritmill.stages.grounders.transformers import zero_shot
 from gritmill.stages.grounders.transformers.grounder import TransformersGrounder
 
@@ -238,7 +238,7 @@ def test_the_score_of_a_phrase_is_the_highest_or_the_mean_of_its_tokens(aggregat
 
 
 def test_the_floor_and_the_most_boxes(grounding_dino):
-    stage = loaded(grounding_dino, floor=0.5, max_boxes_per_phrase=2)
+    stage = loaded(grounding_dino, score_threshold=0.5, max_boxes_per_phrase=2)
     cells = [(0, 1, 2, -0.01), (0, 2, 2, 0.0), (0, 3, 5, 1.0), (0, 4, 5, 3.0), (0, 5, 5, 2.0)]
     Planted(stage, cells)
     (found,) = ground(stage, (picture(), "a dog, a cat", ["a dog", "a cat"]))
@@ -291,7 +291,7 @@ LONG = {
 @pytest.mark.parametrize("model", LONG)
 def test_a_long_phrase_loses_leading_words(model, request):
     caption, asked, limit = LONG[model]
-    stage = loaded(request.getfixturevalue(model), floor=0)
+    stage = loaded(request.getfixturevalue(model), score_threshold=0)
     (found,) = ground(stage, (picture(), caption, [caption]))
     assert {f.phrase for f in found} == {asked}
     assert {f.span for f in found} == {Span(0, len(caption))}
@@ -302,7 +302,7 @@ def test_a_long_phrase_loses_leading_words(model, request):
     "caption", ["\U0001f415", "...", "", "x" * 200], ids=["emoji", "dots", "empty", "unknown"]
 )
 def test_what_the_model_cannot_read_has_no_candidates(caption, grounding_dino):
-    stage = loaded(grounding_dino, floor=0)
+    stage = loaded(grounding_dino, score_threshold=0)
     assert ground(stage, (picture(), caption, [caption])) == [[]]
 
 
@@ -349,7 +349,7 @@ def test_boxes_are_those_of_the_library(model, size, request):
 
     folder = request.getfixturevalue(model)
     image = picture(*size)
-    stage = loaded(folder, floor=0)
+    stage = loaded(folder, score_threshold=0)
     (found,) = ground(stage, (image, "a dog", ["a dog"]))
 
     processor = transformers.AutoProcessor.from_pretrained(folder, backend="pil")
@@ -381,7 +381,7 @@ PHRASES = [["a dog"], ["a big brown dog", "a cat", "the man"], ["a field"], ["a 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_eight_images_together_give_what_each_gives_alone(model, request):
-    stage = loaded(request.getfixturevalue(model), floor=0)
+    stage = loaded(request.getfixturevalue(model), score_threshold=0)
     sizes = [(200, 120), (120, 200), (203, 121), (90, 90)] * 2
     rows = [
         (picture(*size, seed=i), ", ".join(chunks), chunks)
@@ -420,7 +420,7 @@ def test_images_of_nearly_the_same_shape_share_a_pass(grounding_dino):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_exif_orientation_is_applied(model, request):
-    stage = loaded(request.getfixturevalue(model), floor=0)
+    stage = loaded(request.getfixturevalue(model), score_threshold=0)
     upright = picture(200, 120)
     tags = Image.Exif()
     tags[0x0112] = 6  # turn right by 90 degrees to see it upright
@@ -545,7 +545,7 @@ class Crowded:
 @pytest.mark.parametrize(("room", "passes"), [(3, [8, 4, 2, 2, 2, 2]), (1, [8, 4, 2, *[1] * 8])])
 def test_a_batch_beyond_the_memory_is_halved(room, passes, grounding_dino, caplog):
     rows = [(picture(seed=i), "a dog", ["a dog"]) for i in range(8)]
-    stage = loaded(grounding_dino, floor=0)
+    stage = loaded(grounding_dino, score_threshold=0)
     whole = ground(stage, *rows)
     crowded = Crowded(stage, room)
     halved = ground(stage, *rows)
@@ -585,7 +585,7 @@ def test_half_precision_leaves_coordinates_fine(model, request):
     """As on a GPU, where coordinates in bfloat16 would be multiples of 1/256 in half of the image."""
     checkpoint = checkpoints.find(str(request.getfixturevalue(model)))
     whole, half = (zero_shot.load(checkpoint, "cpu", precision) for precision in ("float32", "bfloat16"))
-    question = Question(whole.pixels(picture()), ["a dog", "a cat"], picture().size)
+    question = DetectorInput(whole.pixels(picture()), ["a dog", "a cat"], picture().size)
     [(scores, centers)], [(half_scores, half_centers)] = whole.answer([question]), half.answer([question])
     assert half_scores.dtype == half_centers.dtype == torch.float32
     assert not torch.equal(scores, half_scores)
