@@ -79,6 +79,10 @@ def test_places(text, private):
         ("s3://a/b and zip://x::https://a:b@c/d", "s3://a/b and zip://x::https://***@c/d"),
         ("'https://h/a?v=1&X-Amz-Signature=ab%2F' 403", "'https://h/a?v=***&X-Amz-Signature=***' 403"),
         ("https://h/a?abcdef refused", "https://h/a?*** refused"),
+        (
+            "https://h/a?sig=ab;c; (https://h/a?sig=d), then",
+            "https://h/a?sig=***; (https://h/a?sig=***), then",
+        ),
         ("exceeded with url: /x.tar?sig=abc (Caused by", "exceeded with url: /x.tar?sig=*** (Caused by"),
         # What stands in for a secret tells nothing, and a recipe needs it.
         ("https://ann:${PW}@h/a?sig=${SIG}", "https://ann:${PW}@h/a?sig=${SIG}"),
