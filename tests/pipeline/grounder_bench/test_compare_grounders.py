@@ -116,7 +116,10 @@ def test_the_memory_is_the_grounder_s_own() -> None:
     ("variant", "message"),
     [
         ("anotations", "option grounder 'anotations' is not known; choose one of: annotations"),
-        ("{grounder: annotations, score_treshold: 1}", "option score_treshold is not known; did you mean 'score_threshold'?"),
+        (
+            "{grounder: annotations, score_treshold: 1}",
+            "option score_treshold is not known; did you mean 'score_threshold'?",
+        ),
         ("{grounder: [}", "--try {grounder: [}: this is not YAML"),
         ("[annotations]", "--try [annotations]: write it as --try '{grounder: onnx, model: FILE}'"),
         ("{grounder: onnx, model: gone.onnx}", "model 'gone.onnx' is no file that can be read"),
